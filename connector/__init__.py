@@ -1,0 +1,1 @@
+"""The emergency-calling connector for Dynamics 365 contact centres."""

@@ -1,0 +1,1 @@
+"""Azure Communication Services: thin adapters over the official clients, with errors of ours."""

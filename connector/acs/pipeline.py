@@ -1,0 +1,82 @@
+"""What the ACS clients share: identity, trust, one connection pool, and the translation of their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.core.pipeline.transport import RequestsTransport
+
+from connector.dataverse.tokens import Tokens
+from connector.errors import AuthenticationError, ConnectorError, NotFound, RetryLater, ServiceRejected
+from connector.http import session
+from connector.settings import Settings
+
+CONNECT_SECONDS, READ_SECONDS = 5, 20
+
+
+def credential(settings: Settings, tokens: Tokens) -> Any:
+    """The access key where one is set, else the Entra identity. Any: the SDKs take either."""
+    if settings.acs_access_key:
+        return AzureKeyCredential(settings.acs_access_key.get_secret_value())
+    return tokens
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Keywords for every client.
+
+    The SDKs retry by sleeping as long as a service says, without a limit and without our knowing; so they retry
+    nothing here, and the outbox or the caller decides.
+    """
+    transport = RequestsTransport(
+        session=session(settings),
+        session_owner=False,
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        # The transport says for each request what to trust, over the session's own word.
+        connection_verify=str(settings.ca_file) if settings.ca_file else True,
+    )
+    return {"transport": transport, "retry_total": 0}
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns errors of the SDKs into ours. Their texts are not passed on: they may quote a message or a number."""
+    try:
+        yield
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise RetryLater(f"{what} cannot be reached ({type(error).__name__})") from None
+    except HttpResponseError as error:
+        raise _refusal(what, error) from None
+
+
+def _refusal(what: str, error: HttpResponseError) -> ConnectorError:
+    headers: Any = getattr(error.response, "headers", {})
+    request_id = headers.get("x-ms-request-id") or headers.get("x-ms-client-request-id")
+    status = error.status_code or 0
+    code = headers.get("x-ms-error-code") or (error.error.code if error.error else "") or ""
+    told = f"{what} answered {status}{f' ({code})' if code else ''}"
+    if status in (408, 429) or status >= 500:
+        return RetryLater(f"{told}: busy or out of order", retry_after=_retry_after(headers), request_id=request_id)
+    if isinstance(error, ClientAuthenticationError) or status in (401, 403):
+        return AuthenticationError(
+            f"{told}: check EMERGENCY_ACS_ACCESS_KEY or the role of the application", request_id=request_id
+        )
+    kind = NotFound if isinstance(error, ResourceNotFoundError) else ServiceRejected
+    return kind(f"{told}: it refuses this request", status=status, code=code, request_id=request_id)
+
+
+def _retry_after(headers: Any) -> float | None:
+    try:
+        return max(0.0, float(headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,165 @@
+"""Reads what is announced about a call, from whichever sender, into one form: an `Announcement`.
+
+The part names come from `mappings/events.toml`. Whatever cannot be read is left out and named in `problems`; only the
+agent is needed to act fully, and even without them the alarm goes out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from connector.calls.effects import derive_id
+from connector.calls.events import Dialled, Ended
+from connector.dataverse.remote_context import RemoteContext, text, time
+from connector.mappings import EventMapping, Mappings
+from connector.numbers.form import e164
+
+OLDEST, NEWEST = timedelta(hours=24), timedelta(minutes=2)
+"""How far an announced time may lie behind or before our own clock and still be believed."""
+LONGEST_LOCATION, LONGEST_IDENTITY = 2000, 300
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A dial or an end, as announced. Every part but `kind` and `source` may be missing."""
+
+    kind: Literal["dialled", "ended"]
+    source: str
+    """Names the sender's operation, to tell two announcements apart that carry no call id."""
+    agent_id: str | None = None
+    call_key: str | None = None
+    dialled: str | None = None
+    at: datetime | None = None
+    country: str | None = None
+    location: str | None = None
+    callback_number: str | None = None
+    agent_identity: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+def mapping_of(context: RemoteContext, mappings: Mappings) -> EventMapping | None:
+    """Which event of an emergency call a context announces, None if it is none of ours."""
+    for mapping in mappings.events:
+        if mapping.message == context.message and mapping.table in ("", context.table):
+            return mapping
+    return None
+
+
+def from_context(context: RemoteContext, mapping: EventMapping) -> Announcement | None:
+    """Reads a webhook's context. None: a change of the row that announces nothing."""
+    parts: Mapping[str, Any] = context.attributes if mapping.table else context.parameters
+    if mapping.when and text(parts.get(mapping.when)) is None:
+        return None
+    values = {name: parts.get(column) for name, column in mapping.parts.items()}
+    if mapping.table:  # the row's own id is not always among its attributes
+        values = {**values, "call_key": values.get("call_key") or context.row_id}
+    return from_parts(mapping.event, context.operation, values)
+
+
+def from_row(mapping: EventMapping, row: Mapping[str, Any], row_id: str) -> Announcement:
+    """Reads a row of the Web API, where lookups are named `_column_value`."""
+    values = {name: row.get(column, row.get(f"_{column}_value")) for name, column in mapping.parts.items()}
+    return from_parts(mapping.event, row_id, {**values, "call_key": values.get("call_key") or row_id})
+
+
+def from_parts(kind: str, source: str, values: Mapping[str, Any]) -> Announcement:
+    """Reads parts by our own names, whatever their shapes."""
+    problems = []
+
+    def read(name: str, reader: Any) -> Any:
+        raw = values.get(name)
+        result = None if raw is None else reader(raw)
+        if raw not in (None, "") and result is None:
+            problems.append(name)
+        return result
+
+    agent_id = read("agent_id", _guid)
+    if agent_id is None and "agent_id" not in problems:
+        problems.append("agent_id")
+    return Announcement(
+        kind="ended" if kind == "ended" else "dialled",
+        source=source,
+        agent_id=agent_id,
+        call_key=read("call_key", text),
+        dialled=read("dialled", _dialled),
+        at=read("at", time),
+        country=read("country", _country),
+        location=read("location", _location),
+        callback_number=read("callback_number", lambda raw: e164(text(raw))),
+        agent_identity=read("agent_identity", _identity),
+        problems=tuple(problems),
+    )
+
+
+def _guid(raw: Any) -> str | None:
+    try:
+        return str(uuid.UUID(text(raw) or ""))
+    except ValueError:
+        return None
+
+
+def _dialled(raw: Any) -> str | None:
+    """What was dialled, without what phones add for reading."""
+    dialled = "".join(character for character in (text(raw) or "") if character in "0123456789+*#")
+    return dialled[:32] or None
+
+
+def _country(raw: Any) -> str | None:
+    return (text(raw) or "")[:80] or None
+
+
+def _location(raw: Any) -> str | None:
+    readable = "".join(character if character.isprintable() else " " for character in text(raw) or "")
+    return " ".join(readable.split())[:LONGEST_LOCATION] or None
+
+
+def _identity(raw: Any) -> str | None:
+    """An ACS identity, or a phone number in E.164."""
+    identity = text(raw) or ""
+    if identity.startswith("8:"):
+        return identity if len(identity) <= LONGEST_IDENTITY else None
+    return e164(identity)
+
+
+def call_id(announcement: Announcement) -> str:
+    """Our id of the announced call: the same for every delivery of the same announcement."""
+    key = announcement.call_key or announcement.source
+    return derive_id("call", announcement.agent_id or "", key)
+
+
+def event_of(announcement: Announcement, mappings: Mappings, now: datetime) -> Dialled | Ended | None:
+    """The event that an announcement means; None for a dial that is no emergency, or an end of nobody's call."""
+    if announcement.kind == "ended":
+        if announcement.agent_id is None:
+            return None
+        return Ended(announcement.agent_id, call_id(announcement) if announcement.call_key else None, now)
+    dialled = announcement.dialled
+    drill = dialled is not None and mappings.is_drill(dialled)
+    # A number that could not be read counts as an emergency.
+    if dialled is not None and not drill and not mappings.is_emergency(dialled):
+        return None
+    identifier = call_id(announcement)
+    return Dialled(
+        # A call whose agent nobody can read is kept apart from every agent's own.
+        agent_id=announcement.agent_id or f"unnamed/{identifier}",
+        call_id=identifier,
+        at=now,
+        dialled=dialled,
+        dialled_at=_plausible(announcement.at, now),
+        country=announcement.country,
+        location=announcement.location,
+        drill=drill,
+        callback_number=announcement.callback_number,
+        agent_identity=announcement.agent_identity,
+        agent_named=announcement.agent_id is not None,
+    )
+
+
+def _plausible(announced: datetime | None, now: datetime) -> datetime | None:
+    if announced is None or not now - OLDEST <= announced <= now + NEWEST:
+        return None
+    return min(announced, now)

@@ -1,0 +1,109 @@
+"""Puts the rooms together: from settings to a connector that can serve, sync and validate."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from connector import mappings as mapping_files
+from connector.acs.calls import Calls
+from connector.acs.email import Email
+from connector.acs.numbers import purchased_numbers, routing
+from connector.clock import Clock, SystemClock
+from connector.dataverse.client import Dataverse
+from connector.dataverse.tokens import Tokens
+from connector.desk import Desk
+from connector.directory.reader import Directory
+from connector.directory.sync import Progress, Sync, TableResult
+from connector.errors import SettingsError
+from connector.http import session
+from connector.notifications.sending import Notifier
+from connector.numbers import pool
+from connector.numbers.callback import Callbacks
+from connector.performers import Performers
+from connector.presence import Presence
+from connector.settings import Settings
+from connector.store import directory_schema, schema
+from connector.store.database import Database
+from connector.worker import Worker
+
+
+class Connector:
+    """One organisation's connector. A context manager: leaving stops the worker and closes the databases."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        """Opens and migrates the databases. Raises SettingsError or RetryLater."""
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.mappings = mapping_files.load(settings.mappings)
+        self.store = Database(settings.store_url.get_secret_value(), schema.metadata, "calls")
+        self.directory_store = Database(directory_url(settings), directory_schema.metadata, "directory")
+        self.store.migrate()
+        self.directory_store.migrate()
+        self.directory = Directory(self.directory_store, self.mappings)
+        self.desk = Desk(self.store, self.directory, self.mappings, settings, self.clock)
+        self.tokens = Tokens(settings)
+        self.dataverse = Dataverse(settings.dataverse_url, self.tokens, session(settings))
+        self._worker: Worker | None = None
+
+    def start_worker(self) -> Worker:
+        """Starts performing effects. Raises SettingsError where something needed for that is not set."""
+        self.settings.require("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
+        email, acs = Email(self.settings, self.tokens), Calls(self.settings, self.tokens)
+        performers = Performers(
+            self.desk,
+            Presence(self.desk, self.dataverse, self.mappings),
+            Notifier(self.desk, email, self.dataverse, self.mappings, self.settings),
+            Callbacks(self.desk, acs),
+            self.dataverse,
+            self.directory_store,
+            self.mappings,
+            self.settings,
+        )
+        self._worker = Worker(self.desk, performers)
+        self._worker.start()
+        return self._worker
+
+    def sync(self, progress: Progress = lambda _table, _rows: None) -> list[TableResult]:
+        """Brings the directory and the pool of callback numbers up to date. Raises ConnectorError."""
+        self.settings.require("dataverse_url")
+        results = Sync(self.dataverse, self.directory_store, self.mappings, self.clock).run(progress)
+        self.sync_numbers()
+        return results
+
+    def sync_numbers(self) -> None:
+        """Reads the numbers and the direct routing of the ACS resource. Raises ConnectorError."""
+        purchased = purchased_numbers(self.settings, self.tokens)
+        pool.store_facts(self.directory_store, purchased, routing(self.settings, self.tokens))
+        chosen = self.settings.callback_numbers
+        pool.fill(self.store, pool.for_callbacks(purchased, self.directory.numbers_in_use(), chosen))
+
+    def close(self) -> None:
+        """Stops what runs and closes the databases."""
+        if self._worker:
+            self._worker.stop()
+        self.store.close()
+        self.directory_store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def directory_url(settings: Settings) -> str:
+    """Where the directory is: its own setting, else beside the SQLite store, else in the same PostgreSQL database.
+
+    Raises SettingsError for a SQLite store without a file, which two databases cannot share.
+    """
+    if settings.directory_url:
+        return settings.directory_url.get_secret_value()
+    store = settings.store_url.get_secret_value()
+    if not store.startswith("sqlite"):
+        return store
+    if not store.endswith(".db"):
+        raise SettingsError("EMERGENCY_STORE_URL must end in .db, or set EMERGENCY_DIRECTORY_URL")
+    return store.removesuffix(".db") + "-directory.db"

@@ -1,0 +1,1 @@
+"""Dataverse: tokens, the Web API, and the bodies that its webhooks send."""

@@ -1,0 +1,192 @@
+"""The Dataverse Web API as far as the connector needs it: read, read changes, update with an ETag, call actions.
+
+Nothing is repeated here. Reads that may wait go through `patiently`; on the emergency path the outbox decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from connector.dataverse.tokens import Tokens
+from connector.errors import (
+    AuthenticationError,
+    BadData,
+    ConnectorError,
+    EditConflict,
+    MissingPrivilege,
+    NotFound,
+    RetryLater,
+    ServiceRejected,
+)
+
+API = "/api/data/v9.2/"
+PAGE_SIZE = 5000
+"""Dataverse's own default and maximum."""
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+ATTEMPTS = 8
+_HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+class Dataverse:
+    """One environment. Safe to share between threads."""
+
+    def __init__(
+        self, url: str, tokens: Tokens, http: requests.Session, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._sleep = sleep
+        self._root = url + API
+        self._scope = f"{url}/.default"
+        self._tokens = tokens
+        self._http = http
+
+    def get(
+        self, path: str, *, params: Mapping[str, str] | None = None, prefer: str = "", timeout: float = READ_SECONDS
+    ) -> Any:
+        """Reads `path` (relative, or a whole nextLink or deltaLink) and returns the JSON.
+
+        Raises RetryLater, AuthenticationError, MissingPrivilege, NotFound, ServiceRejected or BadData.
+        """
+        response = self._send("GET", path, params=params, headers={"Prefer": prefer} if prefer else {}, timeout=timeout)
+        return _json(response)
+
+    def patiently(self, read: Callable[[], Any]) -> Any:
+        """Repeats a read that may succeed later: after as long as the service says, or after growing, random pauses
+        where it says nothing. Raises the last RetryLater after some minutes of trouble."""
+        return Retrying(
+            retry=retry_if_exception_type(RetryLater),
+            wait=_wait,
+            stop=stop_after_attempt(ATTEMPTS),
+            sleep=self._sleep,
+            reraise=True,
+        )(read)
+
+    def update(self, table_set: str, row_id: str, changes: Mapping[str, Any], *, etag: str) -> None:
+        """Changes columns of a row that still is as `etag` says. Raises EditConflict if somebody edited it."""
+        self._send("PATCH", f"{table_set}({row_id})", json=changes, headers={"If-Match": etag})
+
+    def create_once(self, table_set: str, row_id: str, row: Mapping[str, Any]) -> None:
+        """Creates a row under an id of our choice; does nothing where it exists, so it is safe to repeat."""
+        try:
+            self._send("PATCH", f"{table_set}({row_id})", json=row, headers={"If-None-Match": "*"})
+        except EditConflict:
+            return
+
+    def delete(self, table_set: str, row_id: str) -> None:
+        """Deletes a row; does nothing where it is gone already."""
+        try:
+            self._send("DELETE", f"{table_set}({row_id})")
+        except NotFound:
+            return
+
+    def act(self, action: str, body: Mapping[str, Any], *, timeout: float = READ_SECONDS) -> None:
+        """Calls an action, by name or bound (`set(id)/Namespace.Name`), whose answer does not matter."""
+        self._send("POST", action, json=body, timeout=timeout)
+
+    def pages(self, first: str, *, prefer: str) -> Iterator[tuple[list[dict[str, Any]], str | None, str | None]]:
+        """Reads page after page from a path or link: the rows, the next link, the delta link (last page only).
+
+        Raises BadData where a link comes back that was followed before, since that would never end.
+        """
+        followed: set[str] = set()
+        link: str | None = first
+        while link:
+            followed.add(link)
+            at = link
+            page = self.patiently(lambda: self.get(at, prefer=prefer))  # noqa: B023 (called at once)
+            rows = page.get("value") if isinstance(page, dict) else None
+            if not isinstance(rows, list):
+                raise BadData("Dataverse answered a page without rows: report this to its support")
+            link = page.get("@odata.nextLink")
+            if link in followed:
+                raise BadData("Dataverse repeats a page link, so the read would never end: try again later")
+            yield rows, link, page.get("@odata.deltaLink")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = READ_SECONDS,
+    ) -> requests.Response:
+        token = self._tokens.token(self._scope)
+        url = path if path.startswith("https://") else self._root + path
+        if not url.startswith(self._root):
+            raise BadData("Dataverse named a link to another address, which gets no token of ours")
+        try:
+            response = self._http.request(
+                method,
+                url,
+                params=params,
+                json=json,
+                headers={**_HEADERS, **(headers or {}), "Authorization": f"Bearer {token}"},
+                timeout=(min(CONNECT_SECONDS, timeout), timeout),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise RetryLater(f"Dataverse cannot be reached ({type(error).__name__})") from None
+        if response.status_code >= 300:
+            raise _refusal(response)
+        return response
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    wish = error.retry_after if isinstance(error, RetryLater) else None
+    # A wish is never undercut: going on to send makes Dataverse's Retry-After grow.
+    return wish if wish is not None else float(_backoff(state))
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        raise BadData("Dataverse answered something that is no JSON", request_id=_request_id(response)) from None
+
+
+def _request_id(response: requests.Response) -> str | None:
+    return response.headers.get("x-ms-service-request-id") or response.headers.get("REQ_ID")
+
+
+_KINDS: dict[int, tuple[type[ServiceRejected], str]] = {
+    403: (MissingPrivilege, "the application user lacks a privilege on this table"),
+    404: (NotFound, "no such row, table or column"),
+    412: (EditConflict, "the row changed meanwhile, or exists already"),
+}
+
+
+def _refusal(response: requests.Response) -> ConnectorError:
+    """The error that an answer means. Its own text is not passed on: it may quote a row."""
+    status, request_id, code = response.status_code, _request_id(response), _error_code(response)
+    told = f"Dataverse answered {status}{f' ({code})' if code else ''}"
+    if status in (429, 500, 502, 503, 504):
+        return RetryLater(f"{told}: busy or out of order", retry_after=_retry_after(response), request_id=request_id)
+    if status == 401:
+        return AuthenticationError(
+            f"{told}: our token is not accepted; check the application user", request_id=request_id
+        )
+    kind, advice = _KINDS.get(status, (ServiceRejected, "it refuses this request"))
+    return kind(f"{told}: {advice}", status=status, code=code, request_id=request_id)
+
+
+def _error_code(response: requests.Response) -> str:
+    try:
+        code = response.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return code if isinstance(code, str) and len(code) < 60 else ""
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None

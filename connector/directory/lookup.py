@@ -1,0 +1,17 @@
+"""Fetches one agent whom the directory does not know, as one row of Dataverse, within a small time budget."""
+
+from __future__ import annotations
+
+from connector.dataverse.client import Dataverse
+from connector.directory import rows
+from connector.mappings import Mappings
+from connector.store.database import Database
+
+
+def fetch_agent(dataverse: Dataverse, directory: Database, mappings: Mappings, agent_id: str, seconds: float) -> None:
+    """Stores the agent, if Dataverse knows them. Raises ConnectorError where it does not tell in time."""
+    mapping = mappings.tables["agents"]
+    row = dataverse.get(f"{mapping.set}({agent_id})?$select={mapping.select}", timeout=seconds)
+    with directory.write() as connection:
+        # Generation 0: the next full read decides whether the row stays.
+        rows.store(connection, mapping, [row], 0)

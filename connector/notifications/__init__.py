@@ -1,0 +1,1 @@
+"""The message to the people who must know: rendered from the organisation's template, and sent."""

@@ -1,0 +1,94 @@
+"""Which room performs which effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connector import announcements
+from connector.calls import effects
+from connector.calls.events import AgentLookedUp, CallOverdue, LeaseExpired
+from connector.dataverse.client import Dataverse
+from connector.desk import Desk
+from connector.directory.lookup import fetch_agent
+from connector.errors import ConnectorError, RetryLater
+from connector.logs import log
+from connector.mappings import EventMapping, Mappings
+from connector.metrics import notes
+from connector.notifications.sending import Notifier
+from connector.numbers.callback import Callbacks
+from connector.presence import Presence
+from connector.settings import Settings
+from connector.store.database import Database
+from connector.store.outbox import Claim
+from connector.worker import Recorded
+
+
+@dataclass(frozen=True)
+class Performers:
+    """Performs a claimed effect; raises RetryLater where it may succeed later, another ConnectorError where never."""
+
+    desk: Desk
+    presence: Presence
+    notifier: Notifier
+    callbacks: Callbacks
+    dataverse: Dataverse
+    directory: Database
+    mappings: Mappings
+    settings: Settings
+
+    def __call__(self, claim: Claim) -> Recorded | None:
+        now = self.desk.clock.now()
+        match claim.effect:
+            case effects.Notify() as effect:
+                return self.notifier.notify(claim, effect)
+            case effects.SendFromMailbox() as effect:
+                return self.notifier.send_from_mailbox(claim, effect)
+            case effects.DeleteSentEmail() as effect:
+                self.notifier.delete_sent_email(claim, effect)
+            case effects.SetDoNotDisturb():
+                self.presence.set_do_not_disturb(claim)
+            case effects.RestorePresence():
+                self.presence.restore(claim)
+            case effects.Redirect() as effect:
+                self.callbacks.redirect(claim, effect)
+            case effects.OfferNumbers():
+                self.callbacks.offer_numbers()
+            case effects.LookUpAgent() as effect:
+                self._look_up(claim.agent_id, effect)
+            case effects.ReadAnnouncement() as effect:
+                self._read_announcement(effect)
+            case effects.CloseWindow():
+                self.desk.handle(LeaseExpired(claim.agent_id, now))
+            case effects.GuardCall() as effect:
+                self.desk.handle(CallOverdue(claim.agent_id, effect.call_id, now))
+        return None
+
+    def _look_up(self, agent_id: str, effect: effects.LookUpAgent) -> None:
+        """One try within the budget: a message to the fallback recipients now is better than a perfect one later."""
+        try:
+            fetch_agent(self.dataverse, self.directory, self.mappings, agent_id, self.settings.agent_lookup_seconds)
+        except ConnectorError as error:
+            log().warning("agent_not_fetched", call_id=effect.call_id, problem=str(error))
+        self.desk.handle(AgentLookedUp(agent_id, effect.call_id, self.desk.clock.now()))
+
+    def _read_announcement(self, effect: effects.ReadAnnouncement) -> None:
+        """Reads the row until `give_up_at`; then the alarm goes out with what is known: that there was a dial."""
+        mapping = self._mapping(effect)
+        try:
+            row = self.dataverse.get(f"{mapping.set}({effect.row_id})")
+        except RetryLater:
+            if self.desk.clock.now() < effect.give_up_at:
+                raise
+            row = {}
+        except ConnectorError as error:
+            log().error("announcement_not_read", problem=str(error))
+            row = {}
+        announcement = announcements.from_row(mapping, row, effect.row_id)
+        if announcement.problems:
+            notes.labels("announcement_incomplete").inc()
+        event = announcements.event_of(announcement, self.mappings, self.desk.clock.now())
+        if event:
+            self.desk.handle(event)
+
+    def _mapping(self, effect: effects.ReadAnnouncement) -> EventMapping:
+        return next(m for m in self.mappings.events if m.table == effect.table and m.event == effect.event)

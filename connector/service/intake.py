@@ -1,0 +1,82 @@
+"""From an announcement to an answer: the one way in for webhooks and soft-phones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connector import announcements
+from connector.announcements import Announcement
+from connector.assembly import Connector
+from connector.calls.effects import ReadAnnouncement, derive_id
+from connector.calls.events import Dialled, Ended
+from connector.calls.model import Call
+from connector.dataverse.remote_context import RemoteContext, parse
+from connector.logs import log
+from connector.mappings import EventMapping
+from connector.metrics import deliveries, notes
+from connector.service.answers import CallAnswer, answer
+
+IGNORED = CallAnswer(status="ignored")
+READ_AGAIN_FOR = timedelta(seconds=15)
+"""How long an oversized announcement's row is tried to be read before the alarm goes out without it."""
+
+
+def from_dataverse(connector: Connector, body: bytes, *, stripped: bool) -> CallAnswer:
+    """Deals with the body of a Dataverse webhook. `stripped`: it was too large, so its parts were left out.
+
+    Raises BadData if the body is no JSON, RetryLater if the store cannot be used.
+    """
+    context = parse(body)
+    mapping = announcements.mapping_of(context, connector.mappings)
+    if mapping is None:
+        deliveries.labels("dataverse", "not_ours").inc()
+        return IGNORED
+    if stripped and mapping.table and context.row_id:
+        return _read_again(connector, context, mapping)
+    announcement = announcements.from_context(context, mapping)
+    if announcement is None:
+        deliveries.labels("dataverse", "no_news").inc()
+        return IGNORED
+    return announce(connector, announcement, "dataverse")
+
+
+def announce(connector: Connector, announcement: Announcement, sender: str) -> CallAnswer:
+    """Deals with an announcement; when this returns, everything that must happen is on disk."""
+    if announcement.problems:
+        notes.labels("announcement_incomplete").inc()
+        log().warning("announcement_incomplete", source=sender, count=len(announcement.problems))
+    event = announcements.event_of(announcement, connector.mappings, connector.clock.now())
+    if event is None:
+        outcome = "no_emergency" if announcement.kind == "dialled" else "end_of_nobody"
+        deliveries.labels(sender, outcome).inc()
+        log().info("announcement_ignored", source=sender, note=outcome)
+        return IGNORED
+    return _deal_with(connector, event, sender)
+
+
+def _deal_with(connector: Connector, event: Dialled | Ended, sender: str) -> CallAnswer:
+    outcome = connector.desk.handle(event)
+    deliveries.labels(sender, "accepted").inc()
+    call_id = event.call_id or (outcome.state.calls[-1].id if outcome.state and outcome.state.calls else "")
+    log().info("announced", source=sender, kind=type(event).__name__.lower(), call_id=call_id)
+    return answer(call_id, outcome.state, with_panel="panel" not in connector.settings.excluded_steps)
+
+
+def _read_again(connector: Connector, context: RemoteContext, mapping: EventMapping) -> CallAnswer:
+    row_id = context.row_id or ""
+    read_id = derive_id("read", context.operation, row_id)
+    effect = ReadAnnouncement(
+        call_id=read_id,
+        event="ended" if mapping.event == "ended" else "dialled",
+        table=mapping.table,
+        row_id=row_id,
+        give_up_at=connector.clock.now() + READ_AGAIN_FOR,
+    )
+    connector.desk.ask([effect], "")
+    deliveries.labels("dataverse", "read_again").inc()
+    return CallAnswer(status="accepted")
+
+
+def end(connector: Connector, call: Call, sender: str) -> CallAnswer:
+    """Ends a call that we know by our own id."""
+    return _deal_with(connector, Ended(call.agent_id, call.id, connector.clock.now()), sender)

@@ -1,0 +1,221 @@
+"""Loads and stores the state of one agent's emergency. Every function works inside the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from connector.calls.model import AgentState, Call, Lease
+from connector.store.schema import calls, effects, emergencies, leases, messages, pool_numbers, seen
+
+CALL_TABLES = ("emergencies", "calls", "leases", "effects", "messages")
+"""Tables that hold something of a call while it lasts."""
+
+
+def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
+    """Inserts a row unless it is there already; whether it is new."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    key = next(iter(table.primary_key))
+    new = dialect.insert(table).values(values).on_conflict_do_nothing().returning(key)
+    return connection.execute(new).first() is not None
+
+
+def load(connection: Connection, agent_id: str) -> AgentState:
+    """The agent's state, locked until the transaction ends; a new one for an agent without calls."""
+    insert_new(connection, emergencies, agent_id=agent_id)
+    row = connection.execute(select(emergencies).where(emergencies.c.agent_id == agent_id).with_for_update()).one()
+    return _state(connection, row)
+
+
+def _state(connection: Connection, row: Any) -> AgentState:
+    own_calls = select(calls).where(calls.c.agent_id == row.agent_id).order_by(calls.c.position)
+    own_leases = select(leases).where(leases.c.agent_id == row.agent_id).order_by(leases.c.taken_at)
+    return AgentState(
+        row.agent_id,
+        tuple(_call(found) for found in connection.execute(own_calls)),
+        tuple(_lease(found) for found in connection.execute(own_leases)),
+        row.window_ends_at,
+        row.prior_presence_id,
+    )
+
+
+def save(connection: Connection, before: AgentState, after: AgentState) -> None:
+    """Writes what `decide` changed. Raises IntegrityError if a number is another agent's meanwhile."""
+    if (before.window_ends_at, before.prior_presence_id) != (after.window_ends_at, after.prior_presence_id):
+        connection.execute(
+            update(emergencies)
+            .where(emergencies.c.agent_id == after.agent_id)
+            .values(window_ends_at=after.window_ends_at, prior_presence_id=after.prior_presence_id)
+        )
+    for position, call in enumerate(after.calls):
+        known = before.call(call.id)
+        if known is None:
+            connection.execute(insert(calls).values(position=position, **_call_values(call)))
+        elif known != call or before.calls.index(known) != position:
+            connection.execute(
+                update(calls).where(calls.c.id == call.id).values(position=position, **_call_values(call))
+            )
+    _save_leases(connection, before, after)
+
+
+def _save_leases(connection: Connection, before: AgentState, after: AgentState) -> None:
+    held = {lease.id: lease for lease in before.leases}
+    for lease in after.leases:
+        known = held.pop(lease.id, None)
+        if known is None:
+            connection.execute(
+                insert(leases).values(
+                    id=lease.id,
+                    agent_id=after.agent_id,
+                    number=lease.number,
+                    source=lease.source,
+                    taken_at=lease.taken_at,
+                    expires_at=lease.expires_at,
+                )
+            )
+            connection.execute(
+                update(pool_numbers).where(pool_numbers.c.number == lease.number).values(last_leased_at=lease.taken_at)
+            )
+        elif known != lease:
+            connection.execute(update(leases).where(leases.c.id == lease.id).values(expires_at=lease.expires_at))
+    if held:
+        connection.execute(delete(leases).where(leases.c.id.in_(held)))
+
+
+def forget(connection: Connection, agent_id: str) -> None:
+    """Deletes everything of an agent's calls. `Database.purge` then makes it unreadable."""
+    connection.execute(delete(effects).where(effects.c.agent_id == agent_id))
+    owned = select(calls.c.id).where(calls.c.agent_id == agent_id)
+    connection.execute(delete(messages).where(messages.c.call_id.in_(owned)))
+    for table in (calls, leases, emergencies):
+        connection.execute(delete(table).where(table.c.agent_id == agent_id))
+
+
+def find(connection: Connection, call_id: str) -> tuple[Call, Lease | None] | None:
+    """A call with the number that recipients are told now; None once it is forgotten."""
+    row = connection.execute(select(calls).where(calls.c.id == call_id)).one_or_none()
+    if row is None:
+        return None
+    held = select(leases).where(leases.c.agent_id == row.agent_id).order_by(leases.c.taken_at.desc()).limit(1)
+    lease = connection.execute(held).one_or_none()
+    return _call(row), _lease(lease) if lease else None
+
+
+def holder(connection: Connection, number: str) -> str | None:
+    """The id of the agent who holds a number now."""
+    return connection.execute(select(leases.c.agent_id).where(leases.c.number == number)).scalar()
+
+
+def waiting(connection: Connection, at: datetime) -> list[str]:
+    """Agents with an open window and no number, the longest waiting first."""
+    rows = connection.execute(
+        select(calls.c.agent_id, func.min(calls.c.dialled_at).label("since"))
+        .join(emergencies, emergencies.c.agent_id == calls.c.agent_id)
+        .outerjoin(leases, leases.c.agent_id == calls.c.agent_id)
+        .where(leases.c.id.is_(None), emergencies.c.window_ends_at > at, calls.c.dialled_at.is_not(None))
+        .where(calls.c.platform_number.is_(None))
+        .group_by(calls.c.agent_id)
+        .order_by("since")
+    )
+    return [row.agent_id for row in rows]
+
+
+def remember_delivery(connection: Connection, key: str, at: datetime) -> bool:
+    """Notes that a delivery was served. False: it was served before. Only a hash of `key` is kept."""
+    hashed = sha256(key.encode()).hexdigest()
+    return insert_new(connection, seen, key=hashed, seen_at=at)
+
+
+def drop_deliveries(connection: Connection, before: datetime) -> int:
+    """Forgets deliveries served before a time; the number forgotten."""
+    return connection.execute(delete(seen).where(seen.c.seen_at < before)).rowcount
+
+
+def record_message(connection: Connection, operation_id: str, call_id: str, recipients: int, at: datetime) -> None:
+    """Keeps the receipt of an accepted message, once, as long as its call is remembered."""
+    if connection.execute(select(calls.c.id).where(calls.c.id == call_id)).first():
+        insert_new(
+            connection,
+            messages,
+            operation_id=operation_id,
+            call_id=call_id,
+            recipients=recipients,
+            accepted_at=at,
+            delivered=0,
+            undelivered=0,
+        )
+
+
+def record_delivery(connection: Connection, operation_id: str, *, delivered: bool) -> bool:
+    """Counts a delivery report. False: the message is not (or no longer) known."""
+    column = messages.c.delivered if delivered else messages.c.undelivered
+    counted = update(messages).where(messages.c.operation_id == operation_id).values({column: column + 1})
+    return connection.execute(counted).rowcount == 1
+
+
+def receipts(connection: Connection, call_id: str) -> list[Any]:
+    """The receipts of a call's messages, as rows of the table `messages`."""
+    return list(connection.execute(select(messages).where(messages.c.call_id == call_id).order_by("accepted_at")))
+
+
+def free_number(connection: Connection, countries: tuple[str, ...]) -> str | None:
+    """The free number that has rested longest, in the first of `countries` (ISO codes) that has one."""
+    for country in countries:
+        found = connection.execute(
+            select(pool_numbers.c.number)
+            .outerjoin(leases, leases.c.number == pool_numbers.c.number)
+            .where(pool_numbers.c.country == country, leases.c.id.is_(None))
+            .order_by(pool_numbers.c.last_leased_at.is_not(None), pool_numbers.c.last_leased_at, pool_numbers.c.number)
+            .limit(1)
+        ).scalar()
+        if found:
+            return str(found)
+    return None
+
+
+def set_pool(connection: Connection, numbers: dict[str, str]) -> tuple[int, int]:
+    """Makes `numbers` (number to country) the pool; how many came and went.
+
+    A number that is leased out stays leased until its window closes, though it is not given out again.
+    """
+    known = {row.number for row in connection.execute(select(pool_numbers.c.number))}
+    came, gone = numbers.keys() - known, known - numbers.keys()
+    for number in came:
+        insert_new(connection, pool_numbers, number=number, country=numbers[number])
+    if gone:
+        connection.execute(delete(pool_numbers).where(or_(*(pool_numbers.c.number == number for number in gone))))
+    return len(came), len(gone)
+
+
+def pool_size(connection: Connection) -> dict[str, tuple[int, int]]:
+    """By country: how many numbers the pool has, and how many of them are free."""
+    rows = connection.execute(
+        select(pool_numbers.c.country, func.count(), func.count(leases.c.id))
+        .outerjoin(leases, leases.c.number == pool_numbers.c.number)
+        .group_by(pool_numbers.c.country)
+    )
+    return {country: (total, total - leased) for country, total, leased in rows}
+
+
+def _call(row: Any) -> Call:
+    values = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's documented way to a row as a mapping)
+    values.pop("position")
+    return Call(**values)
+
+
+def _call_values(call: Call) -> dict[str, Any]:
+    return {field: getattr(call, field) for field in Call.__dataclass_fields__}
+
+
+def _lease(row: Any) -> Lease:
+    return Lease(row.id, row.number, row.source, row.taken_at, row.expires_at)
+
+
+def peek(connection: Connection, agent_id: str) -> AgentState | None:
+    """The agent's state as it stands, without locking it; None for an agent without calls."""
+    row = connection.execute(select(emergencies).where(emergencies.c.agent_id == agent_id)).one_or_none()
+    return _state(connection, row) if row else None

@@ -1,0 +1,141 @@
+"""Opens a database and gives read and write transactions on it.
+
+SQLite runs in WAL mode with `synchronous=FULL` (a committed dial survives a power cut) and `secure_delete` (what is
+deleted is overwritten). PostgreSQL is for several machines.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from connector.errors import RetryLater, SettingsError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 911_112_999
+"""Key of the PostgreSQL advisory lock under which one replica at a time migrates."""
+
+
+class Database:
+    """One database: the calls or the directory. Safe to share between threads."""
+
+    def __init__(self, url: str, metadata: MetaData, kind: str) -> None:
+        """`kind` names the folder of migrations, "calls" or "directory". Raises SettingsError for a wrong URL."""
+        self.metadata = metadata
+        self.kind = kind
+        try:
+            parsed = make_url(url)
+            self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            if parsed.get_backend_name() == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            self.engine = create_engine(parsed, pool_size=24, max_overflow=40, pool_timeout=10, hide_parameters=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise SettingsError(
+                f"the address of the {kind} store cannot be used ({type(error).__name__}): write sqlite:///file.db, or "
+                "postgresql://user@host/database with the extra [postgresql] installed"
+            ) from None
+        # SQLite has one writer; a fair lock of ours waits shorter than its own polling does.
+        self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _sqlite_pragmas)
+            event.listen(self.engine, "begin", _sqlite_begin)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on an error.
+
+        Raises RetryLater when the database cannot be reached.
+        """
+        with self._writer, _explained(self.kind), self.engine.connect() as connection:
+            connection.execution_options(write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, on one snapshot."""
+        with _explained(self.kind), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def migrate(self) -> None:
+        """Brings the tables to the newest version. Several replicas may do it at once."""
+        # The lock of PostgreSQL holds a connection of its own: migrations commit as they go.
+        with self._writer, _explained(self.kind), self.engine.connect() as guard:
+            if not self.is_sqlite:
+                guard.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            try:
+                self._upgrade()
+            finally:
+                if not self.is_sqlite:
+                    guard.execute(text("select pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                guard.rollback()
+
+    def _upgrade(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS / self.kind))
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        with self.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
+            current = context.get_current_revision()
+        if current != newest:
+            config.attributes["database"] = self
+            command.upgrade(config, "head")
+
+    @property
+    def version_table(self) -> str:
+        """The calls and the directory may share a database, so each has a version of its own."""
+        return f"{self.kind}_version"
+
+    def purge(self, *tables: str) -> None:
+        """Makes deleted rows unreadable: the log of SQLite is emptied, tables of PostgreSQL are vacuumed."""
+        if self.is_sqlite:
+            with self._writer, _explained(self.kind):
+                connection = self.engine.raw_connection()
+                try:
+                    connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    connection.close()
+        else:
+            with _explained(self.kind), self.engine.connect() as raw:
+                names = ", ".join(tables)
+                raw.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"VACUUM {names}")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _explained(kind: str) -> Iterator[None]:
+    """A database out of reach becomes an error that says so; integrity errors stay what they are."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated or type(error).__name__ == "OperationalError":
+            # The driver's text may quote parameters, so only its kind is told.
+            raise RetryLater(f"the {kind} store cannot be used now ({type(error.orig).__name__})") from error
+        raise
+
+
+def _sqlite_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by `_sqlite_begin`, not by the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # A reader that later writes could fail at once in WAL mode; a writer therefore says so from the start.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")

@@ -1,0 +1,1 @@
+"""Numbered migrations of the calls and of the directory, run by Alembic."""

@@ -1,0 +1,5 @@
+"""Alembic's entry: see `run.py`."""
+
+from connector.store.migrations.run import run
+
+run()

@@ -1,0 +1,174 @@
+"""The transactional outbox: effects are stored with the state that asked for them, claimed, performed, marked done.
+
+A claim has an owner, an end and a fence that grows with each claim. Whoever performed an effect may mark it only with
+the fence of its own claim, so a process that stalled cannot undo what another did in its place. An expired claim is
+simply claimable again. On PostgreSQL `FOR UPDATE SKIP LOCKED` hands out different effects to different machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, or_, select, update
+
+from connector.calls.effects import Effect, effect_id, from_json, to_json
+from connector.store.calls import insert_new
+from connector.store.schema import effects
+
+CLAIM = timedelta(seconds=15)
+"""How long a claim holds; workers renew it at a third of that."""
+TIMERS = ("close_window", "guard_call", "offer_numbers")
+"""Effects that no call waits for: they do not hold up forgetting."""
+
+
+IN_LANES = ("set_do_not_disturb", "restore_presence")
+"""Changes of one agent's presence, which must not overtake each other."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An effect that this worker alone may perform until `until`."""
+
+    id: str
+    agent_id: str
+    effect: Effect
+    attempts: int
+    asked_at: datetime
+    fence: int
+
+
+def ask(connection: Connection, agent_id: str, wanted: Sequence[Effect], at: datetime, owner: str) -> list[Claim]:
+    """Stores effects; one that was asked for before is not stored again.
+
+    Those that can be performed at once are claimed for `owner` right away, so that the process that stored them needs
+    no other look at the table.
+    """
+    mine = []
+    for effect in wanted:
+        due = getattr(effect, "due", at)
+        lane = f"presence/{agent_id}" if effect.kind in IN_LANES else None
+        claimed = due <= at and not (lane and _occupied(connection, lane))
+        values = {
+            "id": effect_id(effect),
+            "call_id": effect.call_id,
+            "agent_id": agent_id,
+            "kind": effect.kind,
+            "lane": lane,
+            "payload": to_json(effect),
+            "status": "pending",
+            "run_at": due,
+            "asked_at": at,
+            "attempts": 0,
+            "owner": owner if claimed else None,
+            "claimed_until": at + CLAIM if claimed else None,
+            "fence": 1 if claimed else 0,
+        }
+        if insert_new(connection, effects, **values) and claimed:
+            mine.append(Claim(values["id"], agent_id, effect, 0, at, 1))
+    return mine
+
+
+def _occupied(connection: Connection, lane: str) -> bool:
+    before = select(effects.c.id).where(effects.c.lane == lane, effects.c.status == "pending")
+    return connection.execute(before.limit(1)).first() is not None
+
+
+def claim_due(connection: Connection, at: datetime, owner: str, most: int) -> list[Claim]:
+    """Claims effects that are due and nobody's, the oldest first; of a lane only its head."""
+    head, before = effects.alias("head"), effects.alias("before")
+    blocked = (
+        select(before.c.id)
+        .where(before.c.lane == head.c.lane, before.c.status == "pending", before.c.position < head.c.position)
+        .exists()
+    )
+    due = (
+        select(head.c.position)
+        .where(head.c.status == "pending", head.c.run_at <= at)
+        .where(or_(head.c.claimed_until.is_(None), head.c.claimed_until <= at))
+        .where(or_(head.c.lane.is_(None), ~blocked))
+        .order_by(head.c.run_at, head.c.position)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=head)
+    )
+    rows = connection.execute(
+        update(effects)
+        .where(effects.c.position.in_(due))
+        .values(owner=owner, claimed_until=at + CLAIM, fence=effects.c.fence + 1)
+        .returning(effects)
+    ).all()
+    return [_claim(row) for row in sorted(rows, key=lambda row: row.position)]
+
+
+def _claim(row: Any) -> Claim:
+    return Claim(row.id, row.agent_id, from_json(row.payload), row.attempts, row.asked_at, row.fence)
+
+
+def renew(connection: Connection, owner: str, held: Sequence[str], at: datetime) -> None:
+    """Holds the claims on effects that are still being performed."""
+    if held:
+        connection.execute(
+            update(effects)
+            .where(effects.c.id.in_(held), effects.c.owner == owner, effects.c.status == "pending")
+            .values(claimed_until=at + CLAIM)
+        )
+
+
+def release_all(connection: Connection) -> int:
+    """Frees every claim. For SQLite at the start: its one process has just begun, so nobody performs anything."""
+    return connection.execute(
+        update(effects).where(effects.c.status == "pending", effects.c.owner.is_not(None)).values(_UNCLAIMED)
+    ).rowcount
+
+
+_UNCLAIMED: dict[str, Any] = {"owner": None, "claimed_until": None}
+
+
+def finish(connection: Connection, claim: Claim) -> bool:
+    """Marks an effect done and empties its payload. False: the claim was lost to another worker."""
+    return _settle(connection, claim, status="done", payload={}, last_error=None)
+
+
+def fail(connection: Connection, claim: Claim, error: str) -> bool:
+    """Marks an effect failed for good. `error` must be free of personal data. False: the claim was lost."""
+    return _settle(connection, claim, status="failed", payload={}, last_error=error[:300])
+
+
+def retry(connection: Connection, claim: Claim, run_at: datetime, error: str) -> bool:
+    """Lets an effect be tried again from `run_at`. False: the claim was lost."""
+    return _settle(connection, claim, run_at=run_at, attempts=claim.attempts + 1, last_error=error[:300])
+
+
+def _settle(connection: Connection, claim: Claim, **values: Any) -> bool:
+    own = (effects.c.id == claim.id, effects.c.fence == claim.fence, effects.c.status == "pending")
+    return connection.execute(update(effects).where(*own).values(**_UNCLAIMED, **values)).rowcount == 1
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When the next effect becomes due or its claim runs out."""
+    when = func.coalesce(effects.c.claimed_until, effects.c.run_at)
+    return connection.execute(select(when).where(effects.c.status == "pending").order_by(when).limit(1)).scalar()
+
+
+def unfinished(connection: Connection, agent_id: str) -> bool:
+    """Whether something that a call waits for is still to be done."""
+    pending = select(effects.c.id).where(
+        effects.c.agent_id == agent_id, effects.c.status == "pending", effects.c.kind.not_in(TIMERS)
+    )
+    return connection.execute(pending.limit(1)).first() is not None
+
+
+def counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many effects there are by kind and status."""
+    rows = connection.execute(
+        select(effects.c.kind, effects.c.status, func.count()).group_by(effects.c.kind, effects.c.status)
+    )
+    return {(kind, status): number for kind, status, number in rows}
+
+
+def drop_finished(connection: Connection, before: datetime) -> int:
+    """Deletes settled effects that belong to no remembered call."""
+    settled = delete(effects).where(effects.c.status != "pending", effects.c.asked_at < before)
+    return connection.execute(settled).rowcount
