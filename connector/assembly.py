@@ -9,6 +9,7 @@ from connector import mappings as mapping_files
 from connector.acs.calls import Calls
 from connector.acs.email import Email
 from connector.acs.numbers import purchased_numbers, routing
+from connector.acs.pipeline import Access
 from connector.clock import Clock, SystemClock
 from connector.dataverse.client import Dataverse
 from connector.dataverse.tokens import Tokens
@@ -24,6 +25,7 @@ from connector.performers import Performers
 from connector.presence import Presence
 from connector.settings import Settings
 from connector.store import directory_schema, schema
+from connector.store.calls import CALL_TABLES
 from connector.store.database import Database
 from connector.worker import Worker
 
@@ -40,16 +42,20 @@ class Connector:
         self.directory_store = Database(directory_url(settings), directory_schema.metadata, "directory")
         self.store.migrate()
         self.directory_store.migrate()
+        # A process that was killed between forgetting a call and purging left the traces to us.
+        self.store.purge(*CALL_TABLES)
         self.directory = Directory(self.directory_store, self.mappings)
         self.desk = Desk(self.store, self.directory, self.mappings, settings, self.clock)
-        self.tokens = Tokens(settings)
-        self.dataverse = Dataverse(settings.dataverse_url, self.tokens, session(settings))
+        self.http = session(settings)
+        self.tokens = Tokens(settings, self.http)
+        self.dataverse = Dataverse(settings.dataverse_url, self.tokens, self.http)
+        self.acs = Access(settings, self.tokens, self.http)
         self._worker: Worker | None = None
 
     def start_worker(self) -> Worker:
         """Starts performing effects. Raises SettingsError where something needed for that is not set."""
         self.settings.require("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
-        email, acs = Email(self.settings, self.tokens), Calls(self.settings, self.tokens)
+        email, acs = Email(self.acs), Calls(self.acs)
         performers = Performers(
             self.desk,
             Presence(self.desk, self.dataverse, self.mappings),
@@ -73,8 +79,8 @@ class Connector:
 
     def sync_numbers(self) -> None:
         """Reads the numbers and the direct routing of the ACS resource. Raises ConnectorError."""
-        purchased = purchased_numbers(self.settings, self.tokens)
-        pool.store_facts(self.directory_store, purchased, routing(self.settings, self.tokens))
+        purchased = purchased_numbers(self.acs)
+        pool.store_facts(self.directory_store, purchased, routing(self.acs))
         chosen = self.settings.callback_numbers
         pool.fill(self.store, pool.for_callbacks(purchased, self.directory.numbers_in_use(), chosen))
 
@@ -82,6 +88,7 @@ class Connector:
         """Stops what runs and closes the databases."""
         if self._worker:
             self._worker.stop()
+        self.http.close()
         self.store.close()
         self.directory_store.close()
 

@@ -12,18 +12,15 @@ from azure.communication.callautomation import (
     PhoneNumberIdentifier,
 )
 
-from connector.acs.pipeline import credential, explained, options
-from connector.dataverse.tokens import Tokens
-from connector.settings import Settings
+from connector.acs.pipeline import Access, explained, options
 
 
 class Calls:
     """Call Automation of one resource. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+    def __init__(self, access: Access) -> None:
         """Raises SettingsError without an endpoint."""
-        settings.require("acs_endpoint")
-        self._client = CallAutomationClient(settings.acs_endpoint, credential(settings, tokens), **options(settings))
+        self._client = CallAutomationClient(access.endpoint, access.credential, **options(access))
 
     def redirect(self, context: str, target: str, repeat_id: str) -> None:
         """Redirects a ringing call to `target`, an ACS identity ("8:acs:…") or a phone number (E.164).

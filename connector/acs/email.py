@@ -7,10 +7,8 @@ from typing import Any
 from azure.communication.email import EmailClient
 from azure.core.rest import HttpRequest
 
-from connector.acs.pipeline import credential, explained, options
-from connector.dataverse.tokens import Tokens
+from connector.acs.pipeline import Access, explained, options
 from connector.errors import NotFound, ServiceRejected
-from connector.settings import Settings
 
 API_VERSION = "2025-09-01"
 ACCEPTED = frozenset({"NotStarted", "Running", "Succeeded"})
@@ -19,11 +17,11 @@ ACCEPTED = frozenset({"NotStarted", "Running", "Succeeded"})
 class Email:
     """ACS Email of one resource. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+    def __init__(self, access: Access) -> None:
         """Raises SettingsError without endpoint or sender."""
-        settings.require("acs_endpoint", "email_sender")
-        self.sender = settings.email_sender
-        self._client = EmailClient(settings.acs_endpoint, credential(settings, tokens), **options(settings))
+        access.settings.require("email_sender")
+        self.sender = access.settings.email_sender
+        self._client = EmailClient(access.endpoint, access.credential, **options(access))
 
     def send(self, message: dict[str, Any], operation_id: str, *, repeated: bool) -> None:
         """Hands a message over; returns once the service has accepted it, which is before anybody has got it.

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from azure.communication.phonenumbers import PhoneNumbersClient
 from azure.communication.phonenumbers.siprouting import SipRoutingClient
 
-from connector.acs.pipeline import credential, explained, options
-from connector.dataverse.tokens import Tokens
-from connector.settings import Settings
+from connector.acs.pipeline import Access, explained, options
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,9 @@ class Routing:
     routes: tuple[Route, ...]
 
 
-def purchased_numbers(settings: Settings, tokens: Tokens) -> list[PurchasedNumber]:
+def purchased_numbers(access: Access) -> list[PurchasedNumber]:
     """Every number that the resource has bought. Raises RetryLater, AuthenticationError or ServiceRejected."""
-    settings.require("acs_endpoint")
-    client = PhoneNumbersClient(settings.acs_endpoint, credential(settings, tokens), **options(settings))
+    client = PhoneNumbersClient(access.endpoint, access.credential, **options(access))
     with explained("ACS phone numbers"):
         return [
             PurchasedNumber(
@@ -55,12 +52,11 @@ def purchased_numbers(settings: Settings, tokens: Tokens) -> list[PurchasedNumbe
         ]
 
 
-def routing(settings: Settings, tokens: Tokens) -> Routing:
+def routing(access: Access) -> Routing:
     """Trunks and routes. Raises RetryLater, AuthenticationError or ServiceRejected."""
-    settings.require("acs_endpoint")
     with (
         explained("ACS direct routing"),
-        SipRoutingClient(settings.acs_endpoint, credential(settings, tokens), **options(settings)) as client,
+        SipRoutingClient(access.endpoint, access.credential, **options(access)) as client,
     ):
         routes = tuple(Route(route.name or "", route.number_pattern or "") for route in client.list_routes())
         return Routing(len(list(client.list_trunks())), routes)

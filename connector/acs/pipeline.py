@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import requests
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import (
     ClientAuthenticationError,
@@ -18,32 +20,46 @@ from azure.core.pipeline.transport import RequestsTransport
 
 from connector.dataverse.tokens import Tokens
 from connector.errors import AuthenticationError, ConnectorError, NotFound, RetryLater, ServiceRejected
-from connector.http import session
 from connector.settings import Settings
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 
 
-def credential(settings: Settings, tokens: Tokens) -> Any:
-    """The access key where one is set, else the Entra identity. Any: the SDKs take either."""
-    if settings.acs_access_key:
-        return AzureKeyCredential(settings.acs_access_key.get_secret_value())
-    return tokens
+@dataclass(frozen=True)
+class Access:
+    """What every ACS client needs: where, as whom, through which session."""
+
+    settings: Settings
+    tokens: Tokens
+    http: requests.Session
+
+    @property
+    def credential(self) -> Any:
+        """The access key where one is set, else the Entra identity. Any: the SDKs take either."""
+        if self.settings.acs_access_key:
+            return AzureKeyCredential(self.settings.acs_access_key.get_secret_value())
+        return self.tokens
+
+    @property
+    def endpoint(self) -> str:
+        """The resource's address. Raises SettingsError where it is not set."""
+        self.settings.require("acs_endpoint")
+        return self.settings.acs_endpoint
 
 
-def options(settings: Settings) -> dict[str, Any]:
+def options(access: Access) -> dict[str, Any]:
     """Keywords for every client.
 
     The SDKs retry by sleeping as long as a service says, without a limit and without our knowing; so they retry
     nothing here, and the outbox or the caller decides.
     """
     transport = RequestsTransport(
-        session=session(settings),
+        session=access.http,
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         # The transport says for each request what to trust, over the session's own word.
-        connection_verify=str(settings.ca_file) if settings.ca_file else True,
+        connection_verify=str(access.settings.ca_file) if access.settings.ca_file else True,
     )
     return {"transport": transport, "retry_total": 0}
 

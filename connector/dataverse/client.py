@@ -70,10 +70,10 @@ class Dataverse:
         """Changes columns of a row that still is as `etag` says. Raises EditConflict if somebody edited it."""
         self._send("PATCH", f"{table_set}({row_id})", json=changes, headers={"If-Match": etag})
 
-    def create_once(self, table_set: str, row_id: str, row: Mapping[str, Any]) -> None:
-        """Creates a row under an id of our choice; does nothing where it exists, so it is safe to repeat."""
+    def create_once(self, table_set: str, row: Mapping[str, Any]) -> None:
+        """Creates a row whose id we chose and is in `row`; does nothing where it exists, so it is safe to repeat."""
         try:
-            self._send("PATCH", f"{table_set}({row_id})", json=row, headers={"If-None-Match": "*"})
+            self._send("POST", table_set, json=row)
         except EditConflict:
             return
 

@@ -12,24 +12,23 @@ import requests
 from azure.core.credentials import AccessToken
 
 from connector.errors import AuthenticationError, RetryLater, SettingsError
-from connector.http import session
 from connector.settings import Settings
 
 
 class Tokens:
     """Gives tokens by scope. Also a credential in the sense of the Azure SDKs. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError where no identity is set."""
+    def __init__(self, settings: Settings, http: requests.Session) -> None:
         self._settings = settings
-        self._http = session(settings)
+        self._http = http
         self._lock = threading.Lock()
         self._app: msal.ConfidentialClientApplication | None = None
 
     def token(self, scope: str) -> str:
         """A bearer token, at most once a life time from the network.
 
-        Raises AuthenticationError where Entra ID refuses, RetryLater where it cannot be reached.
+        Raises AuthenticationError where Entra ID refuses, RetryLater where it cannot be reached, SettingsError
+        where no identity is set.
         """
         return str(self._acquire(scope)["access_token"])
 

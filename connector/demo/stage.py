@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import uvicorn
 
 from connector import logs, settings
 from connector.assembly import Connector
@@ -21,7 +19,7 @@ from connector.clock import MovableClock
 from connector.directory.reader import Agent
 from connector.prerequisites.report import AgentReport, check_all
 from connector.sandbox import Sandbox
-from connector.service.server import make_server
+from connector.service.server import running
 
 HEADER = "x-emergency-secret"
 MESSAGES = ("ec_EmergencyCallDialled", "ec_EmergencyCallEnded")
@@ -77,7 +75,7 @@ def set_up(agents: int, port: int, say: Callable[[str], None]) -> Iterator[Stage
         ready = sum(report.ready for report in reports)
         say(f"Synced {rows} rows. {ready} of {len(reports)} agents are ready; the others lack a prerequisite.")
         connector.start_worker()
-        url = at_end.enter_context(_serving(connector, port))
+        url = at_end.enter_context(running(connector, port))
         sandbox.dataverse.register_webhook(
             f"{url}/webhooks/dataverse", headers={HEADER: secret}, messages=MESSAGES, synchronous=True
         )
@@ -105,25 +103,6 @@ def _logs_into(file: Path) -> Iterator[None]:
             yield
         finally:
             logs.configure(level="warning", stream=sys.stderr)
-
-
-@contextmanager
-def _serving(connector: Connector, port: int) -> Iterator[str]:
-    server = make_server(connector, "127.0.0.1", port)
-    thread = threading.Thread(target=server.run, name="service", daemon=True)
-    thread.start()
-    try:
-        wait_for(lambda: server.started or not thread.is_alive(), "the service")
-        if not server.started:
-            raise OSError(f"port {port} of this machine is taken: choose another with --port")
-        yield f"http://127.0.0.1:{_port(server)}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-
-
-def _port(server: uvicorn.Server) -> int:
-    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 def wait_for(done: Callable[[], object], what: str, seconds: float = 10.0) -> None:

@@ -26,6 +26,8 @@ Recorded = Callable[[Connection], None]
 """What is to be stored in the same transaction that marks an effect done."""
 SENT_EMAIL_KEPT = timedelta(minutes=10)
 """How long an e-mail row may take to leave the agent's mailbox before it is first tried to be deleted."""
+PENDING_EMAIL_KEPT = timedelta(minutes=50)
+"""How long after that it may still wait there, before it is deleted unsent."""
 
 
 class Notifier:
@@ -57,6 +59,7 @@ class Notifier:
         message = self._message(claim.agent_id, effect)
         names = self._mappings.email
         row = {
+            names["id"]: claim.id,
             names["subject"]: message.subject,
             names["body"]: message.html,
             names["direction"]: True,
@@ -68,23 +71,27 @@ class Notifier:
                 *({names["address"]: address, names["role"]: names["to_role"]} for address in effect.recipients),
             ],
         }
-        self._dataverse.create_once(names["set"], claim.id, row)
+        self._dataverse.create_once(names["set"], row)
         self._dataverse.act(f"{names['set']}({claim.id})/{names['send_action']}", {"IssueSend": True})
         due = self._desk.clock.now() + SENT_EMAIL_KEPT
         self._desk.ask([DeleteSentEmail(effect.call_id, claim.id, due)], claim.agent_id)
         return self._accepted(claim.id, effect)
 
     def delete_sent_email(self, _claim: Claim, effect: DeleteSentEmail) -> None:
-        """Deletes the row that the second channel left, once it has been sent."""
+        """Deletes the row that the second channel left, once it has been sent.
+
+        A mail that still waits in a broken mailbox is deleted too in the end: it would leave as a stale alarm on the
+        day when the mailbox is mended.
+        """
         names = self._mappings.email
         try:
-            row = self._dataverse.get(f"{names['set']}({effect.email_id})?$select={names['state']}")
+            row = self._dataverse.get(f"{names['set']}({effect.email_id})?$select={names['status']}")
         except NotFound:
             return
-        if row.get(names["state"]) == names["open_state"]:
-            raise RetryLater(
-                "the message has not left the agent's mailbox yet", retry_after=SENT_EMAIL_KEPT.total_seconds()
-            )
+        waited = self._desk.clock.now() - effect.due
+        if row.get(names["status"]) != names["sent_status"] and waited < PENDING_EMAIL_KEPT:
+            seconds = SENT_EMAIL_KEPT.total_seconds()
+            raise RetryLater("the message has not left the agent's mailbox yet", retry_after=seconds)
         self._dataverse.delete(names["set"], effect.email_id)
 
     def _accepted(self, operation_id: str, effect: Notify | SendFromMailbox) -> Recorded:

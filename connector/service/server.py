@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -30,6 +33,26 @@ def make_server(
             timeout_graceful_shutdown=5,
         )
     )
+
+
+@contextmanager
+def running(connector: Connector, port: int = 0) -> Iterator[str]:
+    """Serves on loopback from a thread; gives the address, once requests are answered.
+
+    Raises SettingsError if the port is taken.
+    """
+    server = make_server(connector, "127.0.0.1", port)
+    thread = threading.Thread(target=server.run, name="service", daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            thread.join(0.01)
+        if not server.started:
+            raise SettingsError(f"port {port} of this machine is taken: choose another")
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
 
 
 def only_process(connector: Connector) -> FileLock | None:

@@ -187,6 +187,25 @@ _NUMBERS = (
     define("msdyn_occarrier", "msdyn_occarriers", *state(), tracked=True),
 )
 
+_OWN = (
+    # The project's own table, for organisations that announce calls by a row instead of a Custom API.
+    define(
+        "ec_emergencycall",
+        "ec_emergencycalls",
+        text("ec_name"),
+        text("ec_agentid", 36),
+        text("ec_diallednumber", 40),
+        text("ec_country", 80),
+        text("ec_location", 2000),
+        text("ec_callbacknumber", 40),
+        text("ec_agentidentity", 300),
+        moment("ec_dialledon"),
+        moment("ec_endedon"),
+        primary_name="ec_name",
+        tracked=True,
+    ),
+)
+
 _PRESENCE = (
     define(
         "msdyn_presence",
@@ -234,6 +253,6 @@ _PRESENCE = (
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (*_PEOPLE, *_CAPACITY, *_NUMBERS, *_PRESENCE, *MAIL, *EXTENSION)
+    table.name: table for table in (*_PEOPLE, *_CAPACITY, *_NUMBERS, *_OWN, *_PRESENCE, *MAIL, *EXTENSION)
 }
 ENTITY_SETS: dict[str, Table] = {table.entity_set: table for table in TABLES.values()}
