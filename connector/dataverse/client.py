@@ -45,6 +45,10 @@ class Dataverse:
         self._tokens = tokens
         self._http = http
 
+    def owns(self, link: str) -> bool:
+        """Whether a link belongs to this environment, and not to the one that a changed setting named before."""
+        return link.startswith(self._root)
+
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, prefer: str = "", timeout: float = READ_SECONDS
     ) -> Any:
@@ -119,7 +123,7 @@ class Dataverse:
     ) -> requests.Response:
         token = self._tokens.token(self._scope)
         url = path if path.startswith("https://") else self._root + path
-        if not url.startswith(self._root):
+        if not self.owns(url):
             raise BadData("Dataverse named a link to another address, which gets no token of ours")
         try:
             response = self._http.request(

@@ -63,7 +63,7 @@ class Sync:
 
     def _table(self, mapping: TableMapping, progress: Progress) -> TableResult:
         state = self._state(mapping)
-        if state.delta_link:
+        if state.delta_link and self._dataverse.owns(state.delta_link):
             try:
                 return self._changes(mapping, state, progress)
             except (DeltaExpired, MissingPrivilege):
@@ -71,7 +71,7 @@ class Sync:
             except ServiceRejected as error:
                 # What an expired token looks like is not documented, so every refusal of it means a full read.
                 log().warning("delta_refused", table=mapping.name, status=error.status, code=error.code)
-        if state.next_link:
+        if state.next_link and self._dataverse.owns(state.next_link):
             try:
                 return self._full(mapping, state.next_link, state.generation, state.rows, progress)
             except ServiceRejected:

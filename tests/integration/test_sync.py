@@ -213,6 +213,15 @@ def test_a_link_to_another_address_gets_no_token(sandbox: Sandbox, connector: Co
         connector.sync()
 
 
+def test_links_of_another_environment_are_not_followed(sandbox: Sandbox, connector: Connector) -> None:
+    connector.sync()
+    with connector.directory_store.write() as connection:
+        elsewhere = "https://elsewhere.example/api/data/v9.2/x?$deltatoken=1"
+        connection.execute(tables.sync_progress.update().values(delta_link=elsewhere))
+    assert all(result.full for result in connector.sync())
+    assert ids(connector, "agents") == in_dataverse(sandbox, connector, "agents")
+
+
 def test_the_pool_is_what_takes_calls_and_is_not_in_use(sandbox: Sandbox, connector: Connector) -> None:
     connector.sync()
     from connector.store import calls  # noqa: PLC0415 (named like the fixture's room)

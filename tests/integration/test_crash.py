@@ -1,0 +1,244 @@
+"""The serving process is killed at each effect in turn; the next one finds and finishes what was begun.
+
+The process is the real command, the store a real file (or PostgreSQL), and the signal SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import select
+
+from connector.assembly import Connector
+from connector.calls.model import AgentState
+from connector.directory.reader import Agent
+from connector.sandbox import Sandbox
+from connector.sandbox.faults import Fault
+from connector.sandbox.platform_rows import AVAILABLE, BUSY_DND
+from connector.store import calls, schema
+from tests.integration.stage import FALLBACK, IDENTITY, SECRET, chosen, until
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+HEADERS = {"x-emergency-secret": SECRET}
+SEND, PRESENCE, REDIRECT = "emails:send", "CCaaS_ModifyAgentPresence", "callConnections:redirect"
+
+
+@dataclass
+class Service:
+    """The service as a process of its own, that can be killed and started again."""
+
+    sandbox: Sandbox
+    connector: Connector
+    agent: Agent
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-c", "from connector.cli import main; main()", "serve", "--port", str(self.port)]
+        log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+        log.close()
+        until(self._answers, 30)
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def announce(self, message: str, **parameters: Any) -> dict[str, Any]:
+        given = {"AgentId": self.agent.id, "CallId": self.folder.name, **parameters}
+        body = self.sandbox.dataverse.build_context(message, given, synchronous=True)
+        answer = requests.post(f"{self.url}/webhooks/dataverse", json=body, headers=HEADERS, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def dial(self) -> dict[str, Any]:
+        return self.announce("ec_EmergencyCallDialled", DialledNumber="911", AgentIdentity=IDENTITY)
+
+    def hang_up(self) -> None:
+        self.announce("ec_EmergencyCallEnded")
+
+    def presence(self) -> str:
+        rows = self.sandbox.dataverse.rows.all("msdyn_agentstatus")
+        row = next(row for row in rows if row["_msdyn_agentid_value"] == self.agent.id)
+        return str(row["_msdyn_currentpresenceid_value"])
+
+    def requests_seen(self, service: str, path: str) -> int:
+        return sum(path in seen.target for seen in self.sandbox.faults.log(service))
+
+    def pending(self, kind: str) -> bool:
+        wanted = select(schema.effects.c.id).where(schema.effects.c.kind == kind, schema.effects.c.status == "pending")
+        with self.connector.store.read() as connection:
+            return connection.execute(wanted).first() is not None
+
+    def state(self) -> AgentState | None:
+        with self.connector.store.read() as connection:
+            return calls.peek(connection, self.agent.id)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(sandbox: Sandbox, folder: Path, store_url: str) -> Iterator[Service]:
+    sandbox.faults.clear()
+    sandbox.acs.email.clear()
+    sandbox.acs.calls.redirects.clear()
+    sandbox.event_grid.subscriptions.clear()
+    values = sandbox.info.settings() | {
+        "EMERGENCY_STORE_URL": store_url,
+        "EMERGENCY_DIRECTORY_URL": f"sqlite:///{folder}/directory.db",
+        "EMERGENCY_WEBHOOK_SECRETS": SECRET,
+        "EMERGENCY_FALLBACK_RECIPIENTS": FALLBACK,
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMERGENCY_")}
+    with Connector(chosen(sandbox, store_url, folder)) as connector:
+        connector.sync()
+        found = (connector.directory.agent(agent_id) for agent_id in sandbox.organisation.agent_ids)
+        ready = (a for a in found if a and a.id not in sandbox.organisation.defects and a.country == "US")
+        service = Service(sandbox, connector, next(ready), folder, free_port(), kept | values)
+        sandbox.dataverse.set_presence(service.agent.id, AVAILABLE)
+        sandbox.faults.clear_log()
+        service.start()
+        try:
+            yield service
+        finally:
+            service.kill()
+
+
+@pytest.fixture
+def service(sandbox: Sandbox, tmp_path: Path) -> Iterator[Service]:
+    with serving(sandbox, tmp_path, f"sqlite:///{tmp_path}/calls.db") as running:
+        yield running
+
+
+def all_of_a_dial_is_done(service: Service) -> None:
+    until(lambda: service.sandbox.acs.outbox, 30)
+    until(lambda: service.presence() == BUSY_DND, 30)
+    until(lambda: not service.pending("notify") and not service.pending("set_do_not_disturb"), 30)
+    assert len(service.sandbox.acs.outbox) == 1, "the same operation id counts once"
+    assert sorted(service.sandbox.acs.outbox[0].recipients) == sorted(service.agent.recipients)
+    state = service.state()
+    assert state is not None
+    assert len(state.calls) == len(state.leases) == 1
+
+
+def test_killed_right_after_the_answer(service: Service) -> None:
+    # Every effect is held up, so that the process dies before the first of them has reached anybody.
+    service.sandbox.faults.set_latency("acs", 3000)
+    service.sandbox.faults.set_latency("dataverse", 3000)
+    service.dial()
+    service.kill()
+    service.sandbox.faults.clear()
+    service.sandbox.acs.email.clear()
+    service.start()
+    all_of_a_dial_is_done(service)
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize(("stand_in", "path"), [("acs", SEND), ("dataverse", PRESENCE)])
+def test_killed_at_an_effect_of_the_dial(service: Service, stand_in: str, path: str, cut: Any) -> None:
+    service.sandbox.faults.add(stand_in, Fault(cut=cut, path=path, times=1))
+    service.dial()
+    until(lambda: service.requests_seen(stand_in, path) == 1)
+    service.kill()
+    service.start()
+    all_of_a_dial_is_done(service)
+    state = service.state()
+    assert state is not None
+    assert state.prior_presence_id == AVAILABLE, "what to go back to is known though Do not disturb was set before"
+    service.hang_up()
+    until(lambda: service.presence() == AVAILABLE, 30)
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_killed_while_presence_is_restored(service: Service, cut: Any) -> None:
+    service.dial()
+    all_of_a_dial_is_done(service)
+    service.sandbox.faults.clear_log()
+    service.sandbox.faults.add("dataverse", Fault(cut=cut, path=PRESENCE, times=1))
+    service.hang_up()
+    until(lambda: service.requests_seen("dataverse", PRESENCE) == 1)
+    service.kill()
+    service.start()
+    until(lambda: service.presence() == AVAILABLE, 30)
+    until(lambda: not service.pending("restore_presence"), 30)
+    state = service.state()
+    assert state is not None
+    assert state.prior_presence_id is None
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_killed_while_a_callback_is_put_through(service: Service, cut: Any) -> None:
+    number = service.dial()["callback_number"]
+    all_of_a_dial_is_done(service)
+    service.sandbox.event_grid.subscribe(f"{service.url}/webhooks/eventgrid?code={SECRET}")
+    service.sandbox.faults.add("acs", Fault(cut=cut, path=REDIRECT, times=1))
+    service.sandbox.acs.incoming_call("+12025550199", number)
+    until(lambda: service.requests_seen("acs", REDIRECT) == 1)
+    service.kill()
+    service.start()
+    until(lambda: not service.pending("redirect"), 30)
+    assert [redirect.target for redirect in service.sandbox.acs.redirects] == [IDENTITY]
+
+
+def test_killed_again_and_again(service: Service) -> None:
+    service.dial()
+    for _ in range(3):
+        service.kill()
+        service.start()
+    all_of_a_dial_is_done(service)
+
+
+def test_killed_on_postgresql(sandbox: Sandbox, tmp_path: Path, postgresql: str) -> None:
+    with serving(sandbox, tmp_path, postgresql) as service:
+        service.sandbox.faults.add("acs", Fault(cut="after", path=SEND, times=1))
+        service.dial()
+        until(lambda: service.requests_seen("acs", SEND) == 1)
+        service.kill()
+        service.start()
+        # The claim of the killed process must run out first: here another machine could still hold it.
+        all_of_a_dial_is_done(service)
+
+
+def test_a_second_process_on_one_sqlite_file_is_refused(service: Service) -> None:
+    command = [sys.executable, "-c", "from connector.cli import main; main()", "serve", "--port", str(free_port())]
+    second = subprocess.run(
+        command, env=service.environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert second.returncode == 2
+    assert "another process" in second.stderr
+
+
+def test_a_stop_on_request_is_clean(service: Service) -> None:
+    assert service.process is not None
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(15) in (0, -signal.SIGTERM)
+    assert "Traceback" not in (service.folder / "log").read_text()
