@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -29,7 +29,7 @@ from connector.store.database import Database
 from connector.store.outbox import Claim
 
 TRIES = 5
-"""How often a number that another machine took in the same instant is replaced by the next."""
+"""How often an event is dealt with if another machine takes the same number in the same instant."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,19 @@ class Desk:
         Raises RetryLater when the store cannot be used: then nothing of the event has happened.
         """
         agent = self._agent(event.agent_id)
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             try:
                 with self.store.write() as connection:
                     before = calls.load(connection, event.agent_id)
-                    decision = self._decide(connection, event, before, agent)
+                    decision = self._decide(connection, event, before, agent, numbers=attempt < TRIES - 1)
                     claims = self._store(connection, before, decision)
                 break
             except IntegrityError:
-                log().info("number_taken_meanwhile")
+                # Another machine took the number in the same instant. The last try asks for none: a call is never
+                # refused for want of a number.
+                log().info("number_taken_meanwhile", attempt=attempt)
         else:
-            raise RetryLater("callback numbers are taken faster than one could be leased")
+            raise RetryLater("the store refuses the call")
         self._after(decision, claims)
         return Outcome(decision.state, decision.notes)
 
@@ -93,10 +95,14 @@ class Desk:
             log().error("directory_out_of_reach")
             return None
 
-    def _decide(self, connection: Connection, event: events.Event, before: AgentState, agent: Agent | None) -> Decision:
+    def _decide(
+        self, connection: Connection, event: events.Event, before: AgentState, agent: Agent | None, *, numbers: bool
+    ) -> Decision:
         if isinstance(event, events.Dialled | events.Ended) and self._forgotten(connection, event, before):
             return Decision(before, notes=("announced_after_forgetting",))
         facts = self._facts(connection, event, before, agent)
+        if not numbers:
+            facts = replace(facts, free_number=None, platform_number_taken=True)
         return decide(event, before, facts, self._policy)
 
     def _forgotten(self, connection: Connection, event: events.Dialled | events.Ended, before: AgentState) -> bool:

