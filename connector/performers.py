@@ -19,8 +19,7 @@ from connector.numbers.callback import Callbacks
 from connector.presence import Presence
 from connector.settings import Settings
 from connector.store.database import Database
-from connector.store.outbox import Claim
-from connector.worker import Recorded
+from connector.store.outbox import Claim, Recorded
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Performers:
             case effects.SetDoNotDisturb():
                 self.presence.set_do_not_disturb(claim)
             case effects.RestorePresence():
-                self.presence.restore(claim)
+                return self.presence.restore(claim)
             case effects.Redirect() as effect:
                 self.callbacks.redirect(claim, effect)
             case effects.OfferNumbers():

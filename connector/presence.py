@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from connector.calls.events import PresenceFound, PresenceSettled
 from connector.calls.model import AgentState
 from connector.dataverse.client import Dataverse
 from connector.desk import Desk
@@ -10,7 +9,7 @@ from connector.errors import BadData, ConnectorError
 from connector.logs import log
 from connector.mappings import Mappings
 from connector.store import calls
-from connector.store.outbox import Claim
+from connector.store.outbox import Claim, Recorded
 
 READ_SECONDS = 3.0
 """What the presence before may cost to read; after that the one last synced is remembered."""
@@ -34,18 +33,19 @@ class Presence:
             before = self._before(claim.agent_id)
             if before:
                 # On disk before the change, so that no crash can lose what to go back to.
-                self._desk.handle(PresenceFound(claim.agent_id, before, self._desk.clock.now()))
+                with self._desk.store.write() as connection:
+                    calls.remember_presence(connection, claim.agent_id, before)
         self._modify(claim.agent_id, ours)
 
-    def restore(self, claim: Claim) -> None:
+    def restore(self, claim: Claim) -> Recorded | None:
         """Sets the presence before, if there still is the Do not disturb that we set: an agent's own choice stands."""
         state = self._state(claim)
         if state is None or state.open_calls or state.prior_presence_id is None:
-            return
+            return None
         ours = self._do_not_disturb()
         if state.prior_presence_id != ours and self._current(claim.agent_id) == ours:
             self._modify(claim.agent_id, state.prior_presence_id)
-        self._desk.handle(PresenceSettled(claim.agent_id, self._desk.clock.now()))
+        return lambda connection: calls.forget_presence(connection, claim.agent_id)
 
     def _state(self, claim: Claim) -> AgentState | None:
         with self._desk.store.read() as connection:

@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
+from queue import SimpleQueue
 
 from connector.calls.events import EffectFailed
 from connector.desk import Desk
@@ -19,7 +18,7 @@ from connector.errors import AuthenticationError, ConnectorError, RetryLater
 from connector.logs import log, where
 from connector.metrics import effect_seconds, effects
 from connector.store import outbox
-from connector.store.outbox import Claim
+from connector.store.outbox import Claim, Recorded
 
 URGENT = frozenset({"notify", "redirect", "send_from_mailbox", "look_up_agent", "read_announcement"})
 URGENT_THREADS, OTHER_THREADS = 48, 16
@@ -29,8 +28,8 @@ RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 GIVE_UP = timedelta(hours=24)
 
-Recorded = Callable[[Connection], None]
 Perform = Callable[[Claim], Recorded | None]
+Performed = tuple[Claim, Recorded | None]
 
 
 class Worker:
@@ -47,6 +46,8 @@ class Worker:
         self._other = ThreadPoolExecutor(OTHER_THREADS, thread_name_prefix="effect")
         self._looking = threading.Thread(target=self._look, name="outbox", daemon=True)
         self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
+        self._performed: SimpleQueue[Performed | None] = SimpleQueue()
+        self._settling = threading.Thread(target=self._settle, name="settled", daemon=True)
 
     def start(self) -> None:
         """Takes up whatever an earlier process left undone, then everything new."""
@@ -57,6 +58,7 @@ class Worker:
         self._desk.hand_effects_to(self.take)
         self._looking.start()
         self._renewing.start()
+        self._settling.start()
 
     def stop(self) -> None:
         """Ends after the effects under way; what is left stays in the outbox."""
@@ -66,6 +68,8 @@ class Worker:
         self._renewing.join()
         self._urgent.shutdown(wait=True, cancel_futures=True)
         self._other.shutdown(wait=True, cancel_futures=True)
+        self._performed.put(None)
+        self._settling.join()
 
     def take(self, claims: Sequence[Claim]) -> None:
         """Performs effects that are claimed for this process; called right after their commit."""
@@ -111,17 +115,21 @@ class Worker:
                 log().error("claims_not_renewed", problem=str(error))
 
     def _run(self, claim: Claim) -> None:
+        settled = True
         try:
-            self._attempt(claim)
+            settled = self._attempt(claim)
         except Exception as error:  # noqa: BLE001 (a thread must not die silently: the claim runs out and it is tried again)
             log().error("effect_not_settled", effect=claim.effect.kind, error=type(error).__name__, where=where(error))
         finally:
-            with self._lock:
-                self._busy.pop(claim.id, None)
-            if claim.effect.kind in outbox.IN_LANES:
-                self._wake.set()  # the next of its lane may be waiting
+            if settled:
+                self._let_go(claim)
 
-    def _attempt(self, claim: Claim) -> None:
+    def _let_go(self, claim: Claim) -> None:
+        with self._lock:
+            self._busy.pop(claim.id, None)
+
+    def _attempt(self, claim: Claim) -> bool:
+        """Performs an effect; whether it is settled, too, and not left to the thread that settles."""
         kind = claim.effect.kind
         give_up = getattr(claim.effect, "give_up_at", claim.asked_at + GIVE_UP)
         try:
@@ -138,17 +146,45 @@ class Worker:
             log().error("effect_broke", effect=kind, error=type(error).__name__, where=where(error))
             self._again(claim, RetryLater(f"an error of our own ({type(error).__name__})"), give_up)
         else:
-            self._done(claim, record)
+            self._performed.put((claim, record))
+            return False
+        return True
 
-    def _done(self, claim: Claim, record: Recorded | None) -> None:
+    def _settle(self) -> None:
+        """Marks effects done, as many in one transaction as have been performed meanwhile."""
+        while (first := self._performed.get()) is not None:
+            batch, last = [first], False
+            while not self._performed.empty():
+                performed = self._performed.get()
+                if performed is None:
+                    last = True
+                else:
+                    batch.append(performed)
+            try:
+                self._mark_done(batch)
+            except Exception as error:  # noqa: BLE001 (their claims run out, and they are performed again)
+                log().error("effects_not_settled", count=len(batch), error=type(error).__name__, where=where(error))
+            for claim, _ in batch:
+                self._let_go(claim)
+            if last:
+                return
+
+    def _mark_done(self, batch: Sequence[Performed]) -> None:
+        followed = False
         with self._desk.store.write() as connection:
-            outbox.finish(connection, claim)
-            if record:
-                record(connection)
-        seconds = (self._desk.clock.now() - claim.asked_at).total_seconds()
-        effects.labels(claim.effect.kind, "done").inc()
-        effect_seconds.labels(claim.effect.kind).observe(seconds)
-        log().info("effect_done", effect=claim.effect.kind, call_id=claim.effect.call_id, seconds=round(seconds, 4))
+            for claim, record in batch:
+                outbox.finish(connection, claim)
+                if record:
+                    record(connection)
+                followed |= outbox.followed(connection, claim)
+        if followed:
+            self._wake.set()
+        now = self._desk.clock.now()
+        for claim, _ in batch:
+            seconds = (now - claim.asked_at).total_seconds()
+            effects.labels(claim.effect.kind, "done").inc()
+            effect_seconds.labels(claim.effect.kind).observe(seconds)
+            log().info("effect_done", effect=claim.effect.kind, call_id=claim.effect.call_id, seconds=round(seconds, 4))
 
     def _again(self, claim: Claim, error: ConnectorError, give_up: datetime) -> None:
         now = self._desk.clock.now()

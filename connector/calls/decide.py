@@ -61,10 +61,6 @@ def decide(event: events.Event, state: AgentState, facts: Facts, policy: Policy)
             return _number_freed(event, state, facts, policy)
         case events.LeaseExpired():
             return _lease_expired(event, state, facts, policy)
-        case events.PresenceFound():
-            return Decision(_remember(state, event.presence_id))
-        case events.PresenceSettled():
-            return Decision(replace(state, prior_presence_id=None))
         case events.EffectFailed():
             return _failed(event, state, facts, policy)
 
@@ -230,11 +226,6 @@ def _lease_expired(event: events.LeaseExpired, state: AgentState, facts: Facts, 
         kept = replace(state, window_ends_at=later, leases=())
         return Decision(kept, (CloseWindow(last, later),), ("forgetting_waits",))
     return Decision(None, notes=("forgotten",))
-
-
-def _remember(state: AgentState, presence_id: str) -> AgentState:
-    """The first presence found wins: what a second dial finds is the Do not disturb of the first."""
-    return state if state.prior_presence_id else replace(state, prior_presence_id=presence_id)
 
 
 def _failed(event: events.EffectFailed, state: AgentState, facts: Facts, policy: Policy) -> Decision:

@@ -81,23 +81,6 @@ class LeaseExpired:
 
 
 @dataclass(frozen=True)
-class PresenceFound:
-    """The presence that the agent had before ours."""
-
-    agent_id: str
-    presence_id: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class PresenceSettled:
-    """Nothing of ours is left on the agent's presence."""
-
-    agent_id: str
-    at: datetime
-
-
-@dataclass(frozen=True)
 class EffectFailed:
     """An effect will not succeed however often it is tried."""
 
@@ -106,15 +89,4 @@ class EffectFailed:
     at: datetime
 
 
-Event = (
-    Dialled
-    | Ended
-    | CallOverdue
-    | AgentLookedUp
-    | CallbackArrived
-    | NumberFreed
-    | LeaseExpired
-    | PresenceFound
-    | PresenceSettled
-    | EffectFailed
-)
+Event = Dialled | Ended | CallOverdue | AgentLookedUp | CallbackArrived | NumberFreed | LeaseExpired | EffectFailed

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
 
 from connector.acs.email import Email
 from connector.calls.effects import DeleteSentEmail, Notify, SendFromMailbox
@@ -20,10 +17,8 @@ from connector.metrics import notes, recipients_skipped
 from connector.notifications.message import Message, Notice, compose, for_acs
 from connector.settings import Settings
 from connector.store import calls
-from connector.store.outbox import Claim
+from connector.store.outbox import Claim, Recorded
 
-Recorded = Callable[[Connection], None]
-"""What is to be stored in the same transaction that marks an effect done."""
 SENT_EMAIL_KEPT = timedelta(minutes=10)
 """How long an e-mail row may take to leave the agent's mailbox before it is first tried to be deleted."""
 PENDING_EMAIL_KEPT = timedelta(minutes=50)

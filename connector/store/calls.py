@@ -18,15 +18,20 @@ CALL_TABLES = ("emergencies", "calls", "leases", "effects", "messages")
 
 def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
     """Inserts a row unless it is there already; whether it is new."""
+    return bool(insert_all_new(connection, table, [values]))
+
+
+def insert_all_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> set[Any]:
+    """Inserts those rows that are not there already, in one statement; the keys of the new ones."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    key = next(iter(table.primary_key))
-    new = dialect.insert(table).values(values).on_conflict_do_nothing().returning(key)
-    return connection.execute(new).first() is not None
+    key = table.c.id if "id" in table.c else next(iter(table.primary_key))
+    return set(connection.execute(dialect.insert(table).on_conflict_do_nothing().returning(key), rows).scalars())
 
 
 def load(connection: Connection, agent_id: str) -> AgentState:
     """The agent's state, locked until the transaction ends; a new one for an agent without calls."""
-    insert_new(connection, emergencies, agent_id=agent_id)
+    if insert_new(connection, emergencies, agent_id=agent_id):
+        return AgentState(agent_id)
     row = connection.execute(select(emergencies).where(emergencies.c.agent_id == agent_id).with_for_update()).one()
     return _state(connection, row)
 
@@ -45,12 +50,9 @@ def _state(connection: Connection, row: Any) -> AgentState:
 
 def save(connection: Connection, before: AgentState, after: AgentState) -> None:
     """Writes what `decide` changed. Raises IntegrityError if a number is another agent's meanwhile."""
-    if (before.window_ends_at, before.prior_presence_id) != (after.window_ends_at, after.prior_presence_id):
-        connection.execute(
-            update(emergencies)
-            .where(emergencies.c.agent_id == after.agent_id)
-            .values(window_ends_at=after.window_ends_at, prior_presence_id=after.prior_presence_id)
-        )
+    if before.window_ends_at != after.window_ends_at:
+        window = update(emergencies).where(emergencies.c.agent_id == after.agent_id)
+        connection.execute(window.values(window_ends_at=after.window_ends_at))
     for position, call in enumerate(after.calls):
         known = before.call(call.id)
         if known is None:
@@ -93,6 +95,18 @@ def forget(connection: Connection, agent_id: str) -> None:
     connection.execute(delete(messages).where(messages.c.call_id.in_(owned)))
     for table in (calls, leases, emergencies):
         connection.execute(delete(table).where(table.c.agent_id == agent_id))
+
+
+def remember_presence(connection: Connection, agent_id: str, presence_id: str) -> None:
+    """Keeps the presence before ours. The first wins: what a second call finds is the Do not disturb of the first."""
+    unset = update(emergencies).where(emergencies.c.agent_id == agent_id, emergencies.c.prior_presence_id.is_(None))
+    connection.execute(unset.values(prior_presence_id=presence_id))
+
+
+def forget_presence(connection: Connection, agent_id: str) -> None:
+    """Nothing of ours is left on the agent's presence."""
+    own = update(emergencies).where(emergencies.c.agent_id == agent_id)
+    connection.execute(own.values(prior_presence_id=None))
 
 
 def find(connection: Connection, call_id: str) -> tuple[Call, Lease | None] | None:

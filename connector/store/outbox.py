@@ -7,7 +7,7 @@ simply claimable again. On PostgreSQL `FOR UPDATE SKIP LOCKED` hands out differe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from connector.calls.effects import Effect, effect_id, from_json, to_json
-from connector.store.calls import insert_new
+from connector.store.calls import insert_all_new
 from connector.store.schema import effects
 
 CLAIM = timedelta(seconds=5)
@@ -24,6 +24,8 @@ TIMERS = ("close_window", "guard_call", "offer_numbers")
 """Effects that no call waits for: they do not hold up forgetting."""
 
 
+Recorded = Callable[[Connection], None]
+"""What is to be stored in the same transaction that marks an effect done."""
 IN_LANES = ("set_do_not_disturb", "restore_presence")
 """Changes of one agent's presence, which must not overtake each other."""
 
@@ -46,12 +48,12 @@ def ask(connection: Connection, agent_id: str, wanted: Sequence[Effect], at: dat
     Those that can be performed at once are claimed for `owner` right away, so that the process that stored them needs
     no other look at the table.
     """
-    mine = []
+    rows, claims = [], {}
     for effect in wanted:
         due = getattr(effect, "due", at)
         lane = f"presence/{agent_id}" if effect.kind in IN_LANES else None
         claimed = due <= at and not (lane and _occupied(connection, lane))
-        values = {
+        row = {
             "id": effect_id(effect),
             "call_id": effect.call_id,
             "agent_id": agent_id,
@@ -66,9 +68,11 @@ def ask(connection: Connection, agent_id: str, wanted: Sequence[Effect], at: dat
             "claimed_until": at + CLAIM if claimed else None,
             "fence": 1 if claimed else 0,
         }
-        if insert_new(connection, effects, **values) and claimed:
-            mine.append(Claim(values["id"], agent_id, effect, 0, at, 1))
-    return mine
+        rows.append(row)
+        if claimed:
+            claims[row["id"]] = Claim(effect_id(effect), agent_id, effect, 0, at, 1)
+    new = insert_all_new(connection, effects, rows) if rows else set()
+    return [claim for key, claim in claims.items() if key in new]
 
 
 def _occupied(connection: Connection, lane: str) -> bool:
@@ -150,6 +154,11 @@ def next_due(connection: Connection) -> datetime | None:
     """When the next effect becomes due or its claim runs out."""
     when = func.coalesce(effects.c.claimed_until, effects.c.run_at)
     return connection.execute(select(when).where(effects.c.status == "pending").order_by(when).limit(1)).scalar()
+
+
+def followed(connection: Connection, claim: Claim) -> bool:
+    """Whether another effect waits behind this one in its lane."""
+    return claim.effect.kind in IN_LANES and _occupied(connection, f"presence/{claim.agent_id}")
 
 
 def unfinished(connection: Connection, agent_id: str) -> bool:

@@ -67,10 +67,20 @@ def test_migrating_again_changes_nothing(store: Database) -> None:
 
 
 def test_state_comes_back_as_it_was_saved(store: Database) -> None:
-    wanted = replace(state("a"), prior_presence_id="p-1")
+    wanted = state("a")
     keep(store, wanted)
     with store.read() as connection:
         assert calls.peek(connection, "a") == wanted
+
+
+def test_the_first_presence_remembered_wins_until_it_is_forgotten(store: Database) -> None:
+    keep(store, state("a"))
+    with store.write() as connection:
+        calls.remember_presence(connection, "a", "available")
+        calls.remember_presence(connection, "a", "do-not-disturb")
+        assert calls.peek(connection, "a") == replace(state("a"), prior_presence_id="available")
+        calls.forget_presence(connection, "a")
+        assert calls.peek(connection, "a") == state("a")
 
 
 def test_changes_of_a_state_are_saved(store: Database) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connector import mappings as mapping_files
@@ -427,6 +427,7 @@ def test_an_end_needs_no_emergency_number() -> None:
 # Wild values
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw of a process reads what hypothesis knows
 @given(WILD_PARTS, st.sampled_from(["dialled", "ended", "?"]))
 @example({"at": "0001-01-01T00:00:00+02:00"}, "dialled")
 @example({"call_key": "\ud800"}, "dialled")

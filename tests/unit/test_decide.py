@@ -89,13 +89,6 @@ def test_redial_keeps_the_number_and_extends_the_window() -> None:
     assert only(decision, Notify).call_id == "call-2", "a second call is news"
 
 
-def test_the_presence_remembered_is_the_one_before_the_first_call() -> None:
-    found = events.PresenceFound("a", "available", at(0))
-    found_again = events.PresenceFound("a", "do-not-disturb", at(1))
-    state = known(run(dialled(), found, dialled("call-2", 1), found_again))
-    assert state.prior_presence_id == "available"
-
-
 def test_presence_is_restored_after_the_last_open_call() -> None:
     first_over = run(dialled(), dialled("call-2", 1), ended("call-1"))
     assert "restore_presence" not in kinds(first_over)

@@ -130,7 +130,8 @@ def test_a_librarys_warning_passes_by_name_only(name: str, stream: io.StringIO) 
 
 
 @pytest.mark.parametrize("name", [*QUIET, "azure.core.pipeline.policies", "uvicorn.access"])
-def test_a_librarys_chatter_does_not_pass(name: str, stream: io.StringIO) -> None:
+def test_a_librarys_chatter_does_not_pass(name: str, stream: io.StringIO, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     logging.getLogger(name).info("GET %s", NUMBER)
     logging.getLogger(name).debug("GET %s", NUMBER)
     assert stream.getvalue() == ""

@@ -332,6 +332,7 @@ def test_a_body_that_puts_out_nothing_gets_the_standard_text() -> None:
         "<?xml version='1.0' encoding='utf-8'?><p>a</p>",
         "\x00",
         "a\ud800b",
+        "<p>a</p>\x1bb",
     ],
 )
 def test_odd_html_does_not_raise(body: str) -> None:
@@ -391,6 +392,7 @@ def test_no_notice_raises(notice: Notice, template: str) -> None:
 @given(MARKUP, MARKUP)
 @example("", "<html></html>")
 @example("", "<p>Help<!--")
+@example("", "<br>\x1f")
 @example("\ud800", "\ud800")
 def test_no_template_raises_and_every_message_tells_number_and_location(subject: str, body: str) -> None:
     message = composed(subject, body)

@@ -7,7 +7,7 @@ happens, the promises of the design must hold.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given, settings
@@ -122,12 +122,12 @@ class World:
         if isinstance(effect, SetDoNotDisturb):
             if state.open_calls:
                 if state.prior_presence_id is None:
-                    self.handle(events.PresenceFound(agent, self.presence[agent], self.now))
+                    self.states[agent] = replace(state, prior_presence_id=self.presence[agent])
                 self.presence[agent] = DND
         elif not state.open_calls and state.prior_presence_id:
             if self.presence[agent] == DND:
                 self.presence[agent] = state.prior_presence_id
-            self.handle(events.PresenceSettled(agent, self.now))
+            self.states[agent] = replace(state, prior_presence_id=None)
 
     def step(self) -> None:
         agent = self.chance.choice(AGENTS)
