@@ -6,6 +6,7 @@ agent is needed to act fully, and even without them the alarm goes out.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from connector.calls.effects import derive_id
 from connector.calls.events import Dialled, Ended
-from connector.dataverse.remote_context import RemoteContext, text, time
+from connector.dataverse.remote_context import NOBODY, RemoteContext, text, time
 from connector.mappings import EventMapping, Mappings
 from connector.numbers.form import e164
 
@@ -54,7 +55,7 @@ def from_context(context: RemoteContext, mapping: EventMapping) -> Announcement 
     parts: Mapping[str, Any] = context.attributes if mapping.table else context.parameters
     if mapping.when and text(parts.get(mapping.when)) is None:
         return None
-    values = {name: parts.get(column) for name, column in mapping.parts.items()}
+    values: dict[str, Any] = {name: parts.get(column) for name, column in mapping.parts.items()}
     if mapping.table:  # the row's own id is not always among its attributes
         values = {**values, "call_key": values.get("call_key") or context.row_id}
     return from_parts(mapping.event, context.operation, values)
@@ -62,7 +63,9 @@ def from_context(context: RemoteContext, mapping: EventMapping) -> Announcement 
 
 def from_row(mapping: EventMapping, row: Mapping[str, Any], row_id: str) -> Announcement:
     """Reads a row of the Web API, where lookups are named `_column_value`."""
-    values = {name: row.get(column, row.get(f"_{column}_value")) for name, column in mapping.parts.items()}
+    values: dict[str, Any] = {
+        name: row.get(column, row.get(f"_{column}_value")) for name, column in mapping.parts.items()
+    }
     return from_parts(mapping.event, row_id, {**values, "call_key": values.get("call_key") or row_id})
 
 
@@ -84,7 +87,7 @@ def from_parts(kind: str, source: str, values: Mapping[str, Any]) -> Announcemen
         kind="ended" if kind == "ended" else "dialled",
         source=source,
         agent_id=agent_id,
-        call_key=read("call_key", text),
+        call_key=read("call_key", _key),
         dialled=read("dialled", _dialled),
         at=read("at", time),
         country=read("country", _country),
@@ -97,31 +100,44 @@ def from_parts(kind: str, source: str, values: Mapping[str, Any]) -> Announcemen
 
 def _guid(raw: Any) -> str | None:
     try:
-        return str(uuid.UUID(text(raw) or ""))
+        found = uuid.UUID(text(raw) or "")
     except ValueError:
         return None
+    # The zero GUID is an unset one, not an agent.
+    return str(found) if found.int else None
+
+
+def _key(raw: Any) -> str | None:
+    """The announcer's id of a call; an id that was never set would make all calls one."""
+    key = text(raw)
+    return None if key == NOBODY else key
+
+
+def _readable(raw: Any) -> str:
+    """Text on one line, without what a database or a mail could not hold."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text(raw) or "").split())
 
 
 def _dialled(raw: Any) -> str | None:
-    """What was dialled, without what phones add for reading."""
-    dialled = "".join(character for character in (text(raw) or "") if character in "0123456789+*#")
+    """What was dialled, without what phones add: spaces, parameters, a host, the prefix of a raw identifier."""
+    bare = re.split("[;@]", text(raw) or "")[0].strip().removeprefix("4:")
+    dialled = "".join(character for character in bare if character in "0123456789+*#")
     return dialled[:32] or None
 
 
 def _country(raw: Any) -> str | None:
-    return (text(raw) or "")[:80] or None
+    return _readable(raw)[:80] or None
 
 
 def _location(raw: Any) -> str | None:
-    readable = "".join(character if character.isprintable() else " " for character in text(raw) or "")
-    return " ".join(readable.split())[:LONGEST_LOCATION] or None
+    return _readable(raw)[:LONGEST_LOCATION] or None
 
 
 def _identity(raw: Any) -> str | None:
     """An ACS identity, or a phone number in E.164."""
     identity = text(raw) or ""
     if identity.startswith("8:"):
-        return identity if len(identity) <= LONGEST_IDENTITY else None
+        return identity if len(identity) <= LONGEST_IDENTITY and identity.isprintable() else None
     return e164(identity)
 
 

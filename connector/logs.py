@@ -30,7 +30,10 @@ QUIET = ("azure", "msal", "urllib3", "uvicorn", "uvicorn.error", "alembic", "htt
 def _only_fields(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     kept = {key: value for key, value in line.items() if key in FIELDS}
     dropped = sorted(line.keys() - kept.keys())
-    return {**kept, "problem": f"fields not allowed in a log: {', '.join(dropped)}"} if dropped else kept
+    if not dropped:
+        return kept
+    told = f"fields not allowed in a log: {', '.join(dropped)}"
+    return {**kept, "problem": f"{kept['problem']}; {told}" if "problem" in kept else told}
 
 
 class _LibraryHandler(logging.Handler):
@@ -56,6 +59,10 @@ def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
         library = logging.getLogger(name)
         library.handlers, library.propagate = [_LibraryHandler()], False
         library.setLevel(logging.WARNING)
+    # Any other library's warnings would be printed as they are, by Python's last resort.
+    root = logging.getLogger()
+    if not any(isinstance(handler, _LibraryHandler) for handler in root.handlers):
+        root.addHandler(_LibraryHandler(logging.WARNING))
 
 
 def log() -> Any:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from connector.errors import SettingsError
 
@@ -35,16 +37,22 @@ class TableMapping:
         return ",".join(dict.fromkeys((self.id, *self.columns.values(), *self.attributes)))
 
 
+_EXACT = ConfigDict(extra="forbid")
+"""A misspelt key is an error: an ignored one could turn the end of a call into a dial."""
+Part = Literal["agent_id", "dialled", "call_key", "at", "country", "location", "callback_number", "agent_identity"]
+
+
 @dataclass(frozen=True)
 class EventMapping:
-    """Which Dataverse message is which event ("dialled" or "ended"), and where its parts stand.
+    """Which Dataverse message is which event, and where its parts stand.
 
     `table` and `set` are empty for a message of a Custom API, whose parts are request parameters.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
     message: str
-    event: str
-    parts: Mapping[str, str]
+    event: Literal["dialled", "ended"]
+    parts: Mapping[Part, str]
     table: str = ""
     set: str = ""
     when: str = ""
@@ -108,35 +116,79 @@ def load(folder: Path | None = None) -> Mappings:
     Raises SettingsError naming the file and what is wrong in it.
     """
     where = folder or (_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT)
-    dataverse, events, regions = (_read(where / f"{name}.toml") for name in ("dataverse", "events", "regions"))
+    dataverse = _read(where / "dataverse.toml", _Dataverse)
+    events = _read(where / "events.toml", _Events)
+    regions = _read(where / "regions.toml", _Regions)
+    return Mappings(
+        tables={
+            name: TableMapping(name, given.table, given.set, given.id, given.columns, given.attributes.names)
+            for name, given in dataverse.tables.items()
+        },
+        choices=dataverse.choices,
+        presence_action=dataverse.presence_action,
+        email=dataverse.email,
+        events=events.events,
+        countries={code: Country(code, **vars(given)) for code, given in regions.countries.items()},
+        always_emergency=regions.always_emergency,
+    )
+
+
+@dataclass(frozen=True)
+class _Attributes:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Table:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    table: str
+    set: str
+    id: str
+    columns: Mapping[str, str]
+    attributes: _Attributes = _Attributes()
+
+
+@dataclass(frozen=True)
+class _Dataverse:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    tables: Mapping[str, _Table]
+    choices: Mapping[str, Any]
+    presence_action: Mapping[str, str]
+    email: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Events:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    events: tuple[EventMapping, ...]
+
+
+@dataclass(frozen=True)
+class _Region:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    names: tuple[str, ...]
+    emergency: tuple[str, ...]
+    drill: tuple[str, ...]
+    callback_from: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Regions:
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACT
+    countries: Mapping[str, _Region]
+    always_emergency: frozenset[str]
+
+
+_Shape = TypeVar("_Shape")
+
+
+def _read(file: Path, shape: type[_Shape]) -> _Shape:
+    """A file of mappings in its shape. Raises SettingsError naming the file and what is wrong in it."""
     try:
-        return Mappings(
-            tables={name: _table(name, section) for name, section in dataverse["tables"].items()},
-            choices=dataverse["choices"],
-            presence_action=dataverse["presence_action"],
-            email=dataverse["email"],
-            events=tuple(EventMapping(**section) for section in events["events"]),
-            countries={code: _country(code, section) for code, section in regions["countries"].items()},
-            always_emergency=frozenset(regions["always_emergency"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise SettingsError(
-            f"the mappings in {where.name}/ lack or misname {error}: compare with the built-in ones"
-        ) from error
-
-
-def _table(name: str, section: Mapping[str, Any]) -> TableMapping:
-    attributes = tuple(section.get("attributes", {}).get("names", ()))
-    return TableMapping(name, section["table"], section["set"], section["id"], section["columns"], attributes)
-
-
-def _country(code: str, section: Mapping[str, Any]) -> Country:
-    lists = {key: tuple(section[key]) for key in ("names", "emergency", "drill", "callback_from")}
-    return Country(code, **lists)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{file.name} of the mappings cannot be read: {error}") from error
+        return TypeAdapter(shape).validate_python(tomllib.loads(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"{file.name} of the mappings is wrong: {wrong}. Compare with the built-in one") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file.name} of the mappings cannot be read: {error}") from None

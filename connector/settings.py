@@ -27,7 +27,7 @@ def _split(value: Any) -> Any:
 class Settings(BaseSettings):
     """Everything an organisation can choose. Times are in the unit that the name says."""
 
-    model_config = SettingsConfigDict(env_prefix="EMERGENCY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EMERGENCY_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     dataverse_url: str = ""
     """Address of the environment, such as https://org.crm.dynamics.com"""
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     def _known_steps(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(value) - set(STEPS))
         if unknown:
-            raise ValueError(f"unknown step {', '.join(unknown)}; known are {', '.join(STEPS)}")
+            raise ValueError(f"unknown step; known are {', '.join(STEPS)}")
         return value
 
     def require(self, *names: str) -> None:
@@ -138,7 +138,7 @@ class _Given(Settings):
 def given(values: Mapping[str, str], **overrides: Any) -> Settings:
     """Settings from variables named as in the environment (`EMERGENCY_…`), whatever this process has set."""
     fields = {name.removeprefix("EMERGENCY_").lower(): value for name, value in values.items()}
-    return _Given(**fields | overrides)
+    return _checked(_Given, fields | overrides)
 
 
 def load(**overrides: Any) -> Settings:
@@ -146,8 +146,12 @@ def load(**overrides: Any) -> Settings:
 
     Raises SettingsError naming each variable that is wrong, without its value.
     """
+    return _checked(Settings, overrides)
+
+
+def _checked(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(**overrides)
+        return kind(**values)
     except ValidationError as error:
         wrong = "; ".join(f"EMERGENCY_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
         raise SettingsError(f"settings are wrong: {wrong}") from None

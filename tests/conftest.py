@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
 from connector import logs
 from connector.clock import MovableClock
+
+# The first draw in a process is slow, which says nothing about the code.
+hypothesis.settings.register_profile("plain", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("plain")
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

@@ -18,7 +18,9 @@ _NAMESPACE = uuid.UUID("5d0f6c3e-911a-4112-9990-0e1c0a11ab1e")
 
 def derive_id(*parts: str) -> str:
     """A UUID that is the same for the same parts, for ever."""
-    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
+    # JSON can carry halves of surrogate pairs, which UTF-8 cannot.
+    name = "/".join(parts).encode("utf-8", "backslashreplace").decode()
+    return str(uuid.uuid5(_NAMESPACE, name))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ from typing import Any
 from connector.errors import BadData
 
 _DATE = re.compile(r"/Date\((-?\d{1,17})([+-]\d{4})?\)/")
+DEEPEST = 5
+"""How deep a wrapped value may lie."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The GUID that .NET sends where none was set."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,12 @@ def _pairs(value: Any) -> dict[str, Any]:
 
 def text(value: Any) -> str | None:
     """A parameter or column as text: plain, a lookup's id, a choice's number, or a wrapped scalar."""
-    if isinstance(value, dict):
-        for key in ("Id", "__value", "Value"):
-            if key in value:
-                return text(value[key])
-        return None
+    for _ in range(DEEPEST):
+        if not isinstance(value, dict):
+            break
+        value = next((value[key] for key in ("Id", "__value", "Value") if key in value), None)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str | int | float):
@@ -102,9 +106,9 @@ def time(value: Any) -> datetime | None:
         if match := _DATE.fullmatch(raw):
             return _from_date(int(match.group(1)), match.group(2))
         parsed = datetime.fromisoformat(raw)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def _from_date(milliseconds: int, offset: str | None) -> datetime:

@@ -39,7 +39,7 @@ def parse(field: str | None) -> Addresses:
         if address is None:
             invalid.append(entry)
         else:
-            valid.setdefault(address.casefold(), address)
+            valid.setdefault(address.lower(), address)
     return Addresses(tuple(valid.values()), tuple(invalid))
 
 

@@ -7,18 +7,20 @@ made, the callback number, and the location; what is not known is said to be unk
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from lxml import html as parsed_html
-
 from connector.errors import BadData
+from connector.notifications.plain import encodable, plain
 from connector.notifications.template import Data, render
 
 CALL_ENTITY = "emergencycall"
 """Templates may name the call itself: /data/emergencycall/callbacknumber and the other rows of the standard block."""
+
+DRILL = "A DRILL. No emergency: a test number was dialled."
 
 
 @dataclass(frozen=True)
@@ -55,45 +57,56 @@ def compose(notice: Notice, subject: str, body: str, *, entity: str) -> Message:
     """
     block = _block(notice)
     data: Data = {entity: notice.agent_attributes, CALL_ENTITY: {name: value for name, _, value in block}}
-    shortfalls = []
-    head = text = ""
-    try:
-        head = " ".join(render(subject, data, escape=False).split()) if subject else ""
-        text = render(body, data, escape=True) if body else ""
-    except BadData:
+    shortfalls = [] if subject or body else ["template_missing"]
+    head, head_is_whole = _rendered(subject, data, escape=False)
+    text, body_is_whole = _rendered(body, data, escape=True)
+    if not (head_is_whole and body_is_whole):
         shortfalls.append("template_broken")
-    if not (subject or body):
-        shortfalls.append("template_missing")
     if not text.strip():
-        text = f"<p>{html.escape(_opening(notice))}</p>"
+        text = f"<p>{html.escape(_one_line(_opening(notice)))}</p>"
+    if notice.drill:
+        text = f"<p><strong>{DRILL}</strong></p>{text}"
     if not _names_all(text, notice):
-        text = _joined(text, _block_html(block))
-    return Message(_subject(head, notice), _plain(text), text, tuple(shortfalls))
+        text = _with_block(text, block)
+    return Message(_one_line(_subject(head, notice)), plain(text), text, tuple(shortfalls))
+
+
+def _rendered(template: str, data: Data, *, escape: bool) -> tuple[str, bool]:
+    """What a template says, and whether it could be rendered."""
+    try:
+        return encodable(render(template, data, escape=escape)) if template else "", True
+    except BadData:
+        return "", False
+
+
+def _one_line(text: str) -> str:
+    return " ".join(encodable(text).split())
 
 
 def _opening(notice: Notice) -> str:
-    who = notice.agent_name or "An agent"
+    who = _one_line(notice.agent_name or "") or "An agent"
     return f"{who} has dialled {notice.dialled or 'an emergency number'}."
 
 
 def _subject(head: str, notice: Notice) -> str:
-    told = head or f"Emergency call: {_opening(notice).removesuffix('.')}"
+    told = head.strip() or f"Emergency call: {_opening(notice).removesuffix('.')}"
     if notice.reason == "number":
         told = f"Callback number now available - {told}"
     return f"[Drill] {told}" if notice.drill else told
 
 
 def _block(notice: Notice) -> list[tuple[str, str, str]]:
-    """The standard block: name for templates, label for people, value."""
-    return [
-        ("kind", "What", "A DRILL. No emergency: a test number was dialled." if notice.drill else "Emergency call"),
+    """The standard block: name for templates, label for people, value on one line."""
+    rows = (
+        ("kind", "What", DRILL if notice.drill else "Emergency call"),
         ("agent", "Who called", notice.agent_name or "unknown: the announcement named no agent that is known here"),
         ("diallednumber", "Number dialled", notice.dialled or "unknown"),
         ("dialledon", "Dialled at", _time(notice.dialled_at) if notice.dialled_at else "unknown"),
         ("callbacknumber", "Callback number", _callback(notice)),
         ("location", "Location", notice.location or "unknown: none was announced. Ask the caller."),
         ("country", "Country", notice.country or "unknown"),
-    ]
+    )
+    return [(name, label, _one_line(value)) for name, label, value in rows]
 
 
 def _callback(notice: Notice) -> str:
@@ -110,39 +123,22 @@ def _time(at: datetime) -> str:
 
 def _names_all(text: str, notice: Notice) -> bool:
     """Whether a rendered template itself tells callback number and location."""
-    plain = _plain(text)
+    read = plain(text)
     wanted = (notice.callback_number, notice.location)
-    return all(value is not None and value in plain for value in wanted)
+    return all(value and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", read) for value in wanted)
 
 
-def _block_html(block: list[tuple[str, str, str]]) -> str:
+def _with_block(text: str, block: list[tuple[str, str, str]]) -> str:
+    """The text with the standard block at its end; in front of a text whose faults would swallow it."""
     rows = "".join(
         f'<tr><th align="left" style="padding:2px 12px 2px 0">{label}</th><td>{html.escape(value)}</td></tr>'
         for _, label, value in block
     )
-    return f'<hr><table role="presentation" style="font-family:sans-serif">{rows}</table>'
-
-
-def _joined(text: str, block: str) -> str:
-    """The block inside the body of a whole document, or simply behind a fragment."""
-    end = text.lower().rfind("</body>")
-    return text + block if end < 0 else text[:end] + block + text[end:]
-
-
-def _plain(text: str) -> str:
-    """The text of an HTML message for readers without HTML: one line a block."""
-    try:
-        tree = parsed_html.fragment_fromstring(text, create_parent="div")
-    except (parsed_html.etree.ParserError, ValueError):
-        return text
-    for element in tree.iter("style", "script", "head"):
-        element.drop_tree() if element.getparent() is not None else None
-    for element in tree.iter("th"):
-        element.tail = ": " + (element.tail or "")
-    for element in tree.iter("br", "p", "div", "tr", "hr", "li"):
-        element.tail = "\n" + (element.tail or "")
-    lines = (" ".join(line.split()) for line in str(tree.text_content()).splitlines())
-    return "\n".join(line for line in lines if line)
+    table = f'<hr><table role="presentation" style="font-family:sans-serif">{rows}</table>'
+    ends = [match.start() for match in re.finditer("</body>", text, re.IGNORECASE)]
+    joined = text[: ends[-1]] + table + text[ends[-1] :] if ends else text + table
+    read = plain(joined)
+    return joined if all(f"{label}: {value}" in read for _, label, value in block) else table + text
 
 
 def for_acs(message: Message, sender: str, recipients: tuple[str, ...]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def render(stylesheet: str, data: Data, *, escape: bool) -> str:
         return stylesheet.lstrip("\ufeff")
     try:
         text = str(_compiled(stylesheet)(_document(data, escape=escape)))
-    except (etree.XSLTError, ValueError) as error:
+    except (etree.XSLTError, ValueError, LookupError) as error:
         raise BadData(f"the template cannot be rendered ({type(error).__name__}): correct its text") from None
     if len(text) > LONGEST:
         raise BadData("the template puts out more than a million characters: correct its text")
@@ -41,9 +41,18 @@ def is_stylesheet(text: str) -> bool:
     return "http://www.w3.org/1999/XSL/Transform" in text
 
 
+class _NothingElse(etree.Resolver):
+    """Refuses what a stylesheet includes or imports: access control alone does not."""
+
+    def resolve(self, *_asked: object) -> None:
+        raise etree.XSLTParseError("a template may not read other files")
+
+
 @lru_cache(maxsize=16)
 def _compiled(stylesheet: str) -> etree.XSLT:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
+    # Dataverse's text is decoded already, so whatever encoding the declaration names does not count.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, encoding="utf-8")
+    parser.resolvers.add(_NothingElse())
     try:
         # A byte-order mark before the declaration is what Dataverse's own templates have.
         tree = etree.fromstring(stylesheet.lstrip("\ufeff \r\n").encode("utf-8"), parser)

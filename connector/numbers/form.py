@@ -17,7 +17,8 @@ def e164(text: str | None, country: str | None = None) -> str | None:
         return None
     raw = text.strip().removeprefix("tel:").removeprefix("4:")
     try:
-        parsed = phonenumbers.parse(raw, country if country in phonenumbers.SUPPORTED_REGIONS else None)
+        region = (country or "").upper()
+        parsed = phonenumbers.parse(raw, region if region in phonenumbers.SUPPORTED_REGIONS else None)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(parsed):

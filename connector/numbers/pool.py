@@ -19,10 +19,11 @@ def for_callbacks(purchased: Iterable[PurchasedNumber], in_use: set[str], chosen
     Those that take calls and that Dynamics does not use (they carry customers), or those `chosen` in the settings, as
     far as the resource owns them.
     """
+    chosen = tuple(chosen)
     wanted = {number for text in chosen if (number := e164(text))}
     pool = {}
     for own in purchased:
-        free = own.number in wanted if wanted else own.number not in in_use
+        free = own.number in wanted if chosen else own.number not in in_use
         if free and "inbound" in own.calling:
             pool[own.number] = own.country.upper()
     return pool

@@ -84,8 +84,8 @@ class AgentFacts:
 
     @property
     def number(self) -> PhoneNumber | None:
-        """The number that the agent calls from: their personal one, else that of the first working profile."""
-        if self.personal_number:
+        """The number that the agent calls from: their own if it can make calls, else the first working profile's."""
+        if self.personal_number and self.personal_number.outbound:
             return self.personal_number
         tied = (outbound for profile in self.profiles if profile.active for outbound in profile.outbound_profiles)
         return next((outbound.number for outbound in tied if outbound.works), None)

@@ -9,6 +9,7 @@ so both are tried.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 
 from connector.acs.numbers import Route
@@ -103,8 +104,13 @@ def _caught(agent: AgentFacts, acs: AcsFacts) -> Iterator[str]:
 
 def may_match(route: Route, dialled: str) -> bool:
     """Whether a rule may catch a dialled string. Its pattern is a .NET one: what Python cannot read may match."""
+    # Subtraction of character classes is .NET's own; Python reads it as something else.
+    if "-[" in route.pattern:
+        return True
     try:
-        pattern = re.compile(route.pattern)
-    except re.error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            pattern = re.compile(route.pattern)
+    except (re.error, OverflowError, RecursionError, FutureWarning):
         return True
     return any(pattern.search(form) for form in (dialled, f"+{dialled}"))
