@@ -42,6 +42,7 @@ class Worker:
         self._stopping = threading.Event()
         self._busy: dict[str, Claim] = {}
         self._lock = threading.Lock()
+        self._claiming = threading.Lock()
         self._urgent = ThreadPoolExecutor(URGENT_THREADS, thread_name_prefix="urgent")
         self._other = ThreadPoolExecutor(OTHER_THREADS, thread_name_prefix="effect")
         self._looking = threading.Thread(target=self._look, name="outbox", daemon=True)
@@ -83,11 +84,12 @@ class Worker:
 
     def idle(self) -> bool:
         """Whether nothing is being performed and nothing is due."""
-        with self._lock:
-            if self._busy:
-                return False
-        with self._desk.store.read() as connection:
-            due = outbox.next_due(connection)
+        with self._claiming:  # what is being claimed is neither due nor under way
+            with self._lock:
+                if self._busy:
+                    return False
+            with self._desk.store.read() as connection:
+                due = outbox.next_due(connection)
         return due is None or due > self._desk.clock.now()
 
     def _look(self) -> None:
@@ -95,9 +97,10 @@ class Worker:
             self._wake.clear()
             try:
                 room = URGENT_THREADS + OTHER_THREADS - len(self._busy)
-                with self._desk.store.write() as connection:
-                    due = outbox.claim_due(connection, self._desk.clock.now(), self._desk.owner, max(room, 1))
-                self.take(due)
+                with self._claiming:
+                    with self._desk.store.write() as connection:
+                        due = outbox.claim_due(connection, self._desk.clock.now(), self._desk.owner, max(room, 1))
+                    self.take(due)
             except Exception as error:  # noqa: BLE001 (the loop must outlive whatever the database does)
                 log().error("outbox_out_of_reach", error=type(error).__name__, where=where(error))
                 self._stopping.wait(LOOK_SECONDS)

@@ -156,8 +156,10 @@ def test_an_agent_who_hung_up_meanwhile_is_left_alone(stage: Stage) -> None:
     agent = stage.agents()[0]
     stage.sandbox.faults.set_outage("dataverse")
     stage.dial(agent)
-    until(lambda: stage.mails)
+    until(lambda: stage.presence_changes() >= 1)
+    stage.settle()
     stage.hang_up(agent)
+    stage.settle()
     stage.sandbox.faults.set_outage("dataverse", None)
     stage.sandbox.faults.clear_log()
     stage.pass_time(1)
