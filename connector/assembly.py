@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +17,9 @@ from connector.dataverse.tokens import Tokens
 from connector.desk import Desk
 from connector.directory.reader import Directory
 from connector.directory.sync import Progress, Sync, TableResult
-from connector.errors import SettingsError
+from connector.errors import ConnectorError, SettingsError
 from connector.http import session
+from connector.logs import log
 from connector.notifications.sending import Notifier
 from connector.numbers import pool
 from connector.numbers.callback import Callbacks
@@ -28,6 +30,8 @@ from connector.store import directory_schema, schema
 from connector.store.calls import CALL_TABLES
 from connector.store.database import Database
 from connector.worker import Worker
+
+NO_OPERATION = "00000000-0000-4000-8000-000000000000"
 
 
 class Connector:
@@ -68,7 +72,16 @@ class Connector:
         )
         self._worker = Worker(self.desk, performers)
         self._worker.start()
+        threading.Thread(target=self._warm_up, args=(email,), name="warm-up", daemon=True).start()
         return self._worker
+
+    def _warm_up(self, email: Email) -> None:
+        """Gets tokens and opens connections before the first call needs them: that costs several round trips."""
+        for reach in (lambda: email.was_accepted(NO_OPERATION), lambda: self.dataverse.get("WhoAmI")):
+            try:
+                reach()
+            except ConnectorError as error:
+                log().warning("not_reached_at_start", problem=str(error))
 
     def sync(self, progress: Progress = lambda _table, _rows: None) -> list[TableResult]:
         """Brings the directory and the pool of callback numbers up to date. Raises ConnectorError."""
