@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from tests.integration.stage import FALLBACK, IDENTITY, SECRET, chosen, until
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 HEADERS = {"x-emergency-secret": SECRET}
+SENT = 3  # the status code of an e-mail that has left
 SEND, PRESENCE, REDIRECT = "emails:send", "CCaaS_ModifyAgentPresence", "callConnections:redirect"
 
 
@@ -95,6 +98,20 @@ class Service:
         with self.connector.store.read() as connection:
             return connection.execute(wanted).first() is not None
 
+    def let_time_pass(self, kind: str) -> None:
+        """Makes a timer due, as if its time had come while no process ran."""
+        past = datetime.now(UTC) - timedelta(minutes=1)
+        with self.connector.store.write() as connection:
+            connection.execute(schema.effects.update().where(schema.effects.c.kind == kind).values(run_at=past))
+            if kind == "close_window":
+                connection.execute(schema.emergencies.update().values(window_ends_at=past))
+
+    def left_behind(self) -> list[str]:
+        """What of the agent is still found in the store's files."""
+        content = b"".join(file.read_bytes() for file in self.folder.glob("calls.db*"))
+        own = (self.agent.id, self.agent.name, IDENTITY, *self.agent.recipients)
+        return [what for what in own if what.encode() in content]
+
     def state(self) -> AgentState | None:
         with self.connector.store.read() as connection:
             return calls.peek(connection, self.agent.id)
@@ -117,6 +134,7 @@ def serving(sandbox: Sandbox, folder: Path, store_url: str) -> Iterator[Service]
         "EMERGENCY_DIRECTORY_URL": f"sqlite:///{folder}/directory.db",
         "EMERGENCY_WEBHOOK_SECRETS": SECRET,
         "EMERGENCY_FALLBACK_RECIPIENTS": FALLBACK,
+        "EMERGENCY_SECOND_CHANNEL_SECONDS": "5",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EMERGENCY_")}
     with Connector(chosen(sandbox, store_url, folder)) as connector:
@@ -207,6 +225,80 @@ def test_killed_while_a_callback_is_put_through(service: Service, cut: Any) -> N
     service.start()
     until(lambda: not service.pending("redirect"), 30)
     assert [redirect.target for redirect in service.sandbox.acs.redirects] == [IDENTITY]
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_killed_while_an_unknown_agent_is_looked_up(service: Service, cut: Any) -> None:
+    row = service.sandbox.dataverse.rows.get("systemuser", service.agent.id)
+    assert row is not None
+    new = str(uuid.uuid4())
+    service.sandbox.dataverse.rows.insert("systemuser", {**row.values, "systemuserid": new})
+    service.sandbox.faults.add("dataverse", Fault(cut=cut, path=rf"systemusers\({new}", times=1))
+    service.announce("ec_EmergencyCallDialled", AgentId=new, DialledNumber="911")
+    service.kill()
+    service.start()
+    until(lambda: service.sandbox.acs.outbox, 30)
+    until(lambda: not service.pending("look_up_agent") and not service.pending("notify"), 30)
+    (mail,) = service.sandbox.acs.outbox
+    # Whether the look-up succeeded before or after the kill, or ran out of its budget, somebody is told, once.
+    assert sorted(mail.recipients) in (sorted(service.agent.recipients), [FALLBACK])
+    service.sandbox.dataverse.rows.delete("systemuser", new)
+
+
+def test_killed_while_an_announcement_is_read_again(service: Service) -> None:
+    row_id = str(uuid.uuid4())
+    columns = {"ec_agentid": service.agent.id, "ec_diallednumber": "911", "ec_location": "Hall 7"}
+    service.sandbox.dataverse.rows.insert("ec_emergencycall", {"ec_emergencycallid": row_id, **columns})
+    body = service.sandbox.dataverse.build_context("Create", {}, table="ec_emergencycall", row_id=row_id)
+    body.pop("InputParameters")
+    service.sandbox.faults.add("dataverse", Fault(cut="before", path="ec_emergencycalls", times=1))
+    headers = {**HEADERS, "x-ms-dynamics-msg-size-exceeded": "true"}
+    assert requests.post(f"{service.url}/webhooks/dataverse", json=body, headers=headers, timeout=10).ok
+    until(lambda: service.requests_seen("dataverse", "ec_emergencycalls") == 1)
+    service.kill()
+    service.start()
+    all_of_a_dial_is_done(service)
+    assert "Hall 7" in str(service.sandbox.acs.outbox[0].message)
+    service.sandbox.dataverse.rows.delete("ec_emergencycall", row_id)
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize("path", ["/emails$", "SendEmail"])
+def test_killed_while_the_second_channel_sends(service: Service, path: str, cut: Any) -> None:
+    rows = service.sandbox.dataverse.rows
+    service.sandbox.faults.set_outage("acs")
+    service.sandbox.faults.add("dataverse", Fault(cut=cut, path=path, times=1))
+    service.dial()
+    until(lambda: service.requests_seen("dataverse", path.removesuffix("$")) >= 1, 30)
+    service.kill()
+    service.start()
+    until(lambda: not service.pending("notify") and not service.pending("send_from_mailbox"), 40)
+    service.sandbox.faults.clear()
+    sent = [mail for mail in rows.all("email") if mail["statuscode"] == SENT]
+    assert len(sent) == 1, "the row's id is the effect's own, so a repetition makes no second row"
+    assert service.sandbox.acs.outbox == []
+    rows.delete("email", sent[0]["activityid"])
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_fell_due_while_no_process_ran_is_done_at_the_start(service: Service, ended: bool) -> None:
+    service.dial()
+    all_of_a_dial_is_done(service)
+    if ended:
+        service.hang_up()
+        until(lambda: service.presence() == AVAILABLE, 30)
+        until(lambda: not service.pending("restore_presence"), 30)
+    service.kill()
+    service.let_time_pass("close_window" if ended else "guard_call")
+    service.start()
+    if ended:
+        until(lambda: service.state() is None, 30)
+        until(lambda: not service.left_behind(), 10)
+    else:
+        until(lambda: service.presence() == AVAILABLE, 30)
+        state = service.state()
+        assert state is not None
+        assert state.calls[0].end_cause == "guardian"
 
 
 def test_killed_again_and_again(service: Service) -> None:
