@@ -13,6 +13,7 @@ from connector.store.outbox import Claim, Recorded
 
 READ_SECONDS = 3.0
 """What the presence before may cost to read; after that the one last synced is remembered."""
+CHANGE_SECONDS = 15.0
 
 
 class Presence:
@@ -62,7 +63,7 @@ class Presence:
             known = self._desk.directory.status(agent_id)
             return known[1] if known else None
 
-    def _current(self, agent_id: str, seconds: float = 30.0) -> str | None:
+    def _current(self, agent_id: str, seconds: float = CHANGE_SECONDS) -> str | None:
         """The presence that Dataverse shows now. Raises ConnectorError."""
         mapping = self._mappings.tables["agent_statuses"]
         column = mapping.columns["presence_id"]
@@ -81,6 +82,7 @@ class Presence:
         self._dataverse.act(
             names["name"],
             {names["api_version"]: names["version"], names["agent"]: agent_id, names["presence"]: presence_id},
+            timeout=CHANGE_SECONDS,
         )
 
 

@@ -1,6 +1,6 @@
 """Performs effects: those just asked for at once, all others when they are due, each until it is done or given up.
 
-Urgent effects (messages, callbacks) have threads of their own, so that a slow Dataverse cannot hold up a message.
+Kinds of effects have threads of their own, so that a slow Dataverse cannot hold up a message.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from connector.metrics import effect_seconds, effects
 from connector.store import outbox
 from connector.store.outbox import Claim, Recorded
 
-URGENT = frozenset({"notify", "redirect", "send_from_mailbox", "look_up_agent", "read_announcement"})
-URGENT_THREADS, OTHER_THREADS = 48, 16
+POOLS = {
+    "messages": (48, ("notify",)),
+    "callbacks": (16, ("redirect",)),
+    "inquiries": (16, ("send_from_mailbox", "look_up_agent", "read_announcement")),
+    "presence": (16, outbox.IN_LANES),
+    "timers": (8, (*outbox.TIMERS, "delete_sent_email")),
+}
+"""Threads by what they wait for: a service that hangs must hold up only what needs it. A number never leaves late
+because presence cannot be set, and a callback never waits behind messages."""
+THREADS = sum(threads for threads, _ in POOLS.values())
 LOOK_SECONDS = 0.5
 """How often the outbox is looked at for what has become due."""
 RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
@@ -43,8 +51,10 @@ class Worker:
         self._busy: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
-        self._urgent = ThreadPoolExecutor(URGENT_THREADS, thread_name_prefix="urgent")
-        self._other = ThreadPoolExecutor(OTHER_THREADS, thread_name_prefix="effect")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        for name, (threads, kinds) in POOLS.items():
+            pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+            self._pools |= dict.fromkeys(kinds, pool)
         self._looking = threading.Thread(target=self._look, name="outbox", daemon=True)
         self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
         self._performed: SimpleQueue[Performed | None] = SimpleQueue()
@@ -67,8 +77,8 @@ class Worker:
         self._wake.set()
         self._looking.join()
         self._renewing.join()
-        self._urgent.shutdown(wait=True, cancel_futures=True)
-        self._other.shutdown(wait=True, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
         self._performed.put(None)
         self._settling.join()
 
@@ -79,8 +89,7 @@ class Worker:
                 if self._stopping.is_set() or claim.id in self._busy:
                     continue
                 self._busy[claim.id] = claim
-            threads = self._urgent if claim.effect.kind in URGENT else self._other
-            threads.submit(self._run, claim)
+            self._pools[claim.effect.kind].submit(self._run, claim)
 
     def idle(self) -> bool:
         """Whether nothing is being performed and nothing is due."""
@@ -96,7 +105,7 @@ class Worker:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                room = URGENT_THREADS + OTHER_THREADS - len(self._busy)
+                room = THREADS - len(self._busy)
                 with self._claiming:
                     with self._desk.store.write() as connection:
                         due = outbox.claim_due(connection, self._desk.clock.now(), self._desk.owner, max(room, 1))

@@ -30,6 +30,7 @@ from connector.calls.effects import (
     from_json,
     to_json,
 )
+from connector.worker import POOLS
 from tests.conftest import START
 
 KINDS: tuple[Any, ...] = get_args(Effect)
@@ -154,3 +155,8 @@ def test_every_key_field_is_a_field() -> None:
 def test_what_is_no_effect_is_refused(data: Any) -> None:
     with pytest.raises(ValidationError):
         from_json(data)
+
+
+def test_every_kind_of_effect_has_threads() -> None:
+    served = [kind for _, kinds in POOLS.values() for kind in kinds]
+    assert sorted(served) == sorted(kind.kind for kind in get_args(Effect))
