@@ -61,8 +61,10 @@ def from_context(context: RemoteContext, mapping: EventMapping) -> Announcement 
     return from_parts(mapping.event, context.operation, values)
 
 
-def from_row(mapping: EventMapping, row: Mapping[str, Any], row_id: str) -> Announcement:
-    """Reads a row of the Web API, where lookups are named `_column_value`."""
+def from_row(mapping: EventMapping, row: Mapping[str, Any], row_id: str) -> Announcement | None:
+    """Reads a row of the Web API, where lookups are named `_column_value`. None: it announces nothing."""
+    if mapping.when and row and text(row.get(mapping.when)) is None:
+        return None
     values: dict[str, Any] = {
         name: row.get(column, row.get(f"_{column}_value")) for name, column in mapping.parts.items()
     }
@@ -152,7 +154,13 @@ def event_of(announcement: Announcement, mappings: Mappings, now: datetime) -> D
     if announcement.kind == "ended":
         if announcement.agent_id is None:
             return None
-        return Ended(announcement.agent_id, call_id(announcement) if announcement.call_key else None, now)
+        return Ended(
+            announcement.agent_id,
+            call_id(announcement) if announcement.call_key else None,
+            now,
+            ended_at=_plausible(announcement.at, now),
+            delivery=announcement.source,
+        )
     dialled = announcement.dialled
     drill = dialled is not None and mappings.is_drill(dialled)
     # A number that could not be read counts as an emergency.

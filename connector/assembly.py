@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -11,15 +12,17 @@ from connector.acs.calls import Calls
 from connector.acs.email import Email
 from connector.acs.numbers import purchased_numbers, routing
 from connector.acs.pipeline import Access
+from connector.calls.effects import OfferNumbers, derive_id
 from connector.clock import Clock, SystemClock
 from connector.dataverse.client import Dataverse
 from connector.dataverse.tokens import Tokens
 from connector.desk import Desk
 from connector.directory.reader import Directory
-from connector.directory.sync import Progress, Sync, TableResult
+from connector.directory.sync import AT_ONCE, Progress, Sync, TableResult
 from connector.errors import ConnectorError, SettingsError
 from connector.http import session
 from connector.logs import log
+from connector.metrics import notes
 from connector.notifications.sending import Notifier
 from connector.numbers import pool
 from connector.numbers.callback import Callbacks
@@ -31,6 +34,7 @@ from connector.store.calls import CALL_TABLES
 from connector.store.database import Database
 from connector.worker import Worker
 
+NEEDED_TO_SERVE = ("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
 NO_OPERATION = "00000000-0000-4000-8000-000000000000"
 
 
@@ -58,7 +62,7 @@ class Connector:
 
     def start_worker(self) -> Worker:
         """Starts performing effects. Raises SettingsError where something needed for that is not set."""
-        self.settings.require("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
+        self.settings.require(*NEEDED_TO_SERVE)
         email, acs = Email(self.acs), Calls(self.acs)
         performers = Performers(
             self.desk,
@@ -83,19 +87,37 @@ class Connector:
             except ConnectorError as error:
                 log().warning("not_reached_at_start", problem=str(error))
 
-    def sync(self, progress: Progress = lambda _table, _rows: None) -> list[TableResult]:
-        """Brings the directory and the pool of callback numbers up to date. Raises ConnectorError."""
+    def sync(
+        self, progress: Progress = lambda _table, _rows: None, untracked_every: timedelta = AT_ONCE
+    ) -> list[TableResult]:
+        """Brings the directory and the pool of callback numbers up to date.
+
+        `untracked_every`: how old a table without change tracking may be before it is read in full again.
+        Raises AlreadyRunning if another sync of this directory runs, and other ConnectorErrors.
+        """
         self.settings.require("dataverse_url")
-        results = Sync(self.dataverse, self.directory_store, self.mappings, self.clock).run(progress)
+        results = Sync(self.dataverse, self.directory_store, self.mappings, self.clock).run(progress, untracked_every)
         self.sync_numbers()
         return results
+
+    @property
+    def performs(self) -> bool:
+        """Whether effects are performed: every thread that must run does."""
+        return self._worker is not None and self._worker.alive
 
     def sync_numbers(self) -> None:
         """Reads the numbers and the direct routing of the ACS resource. Raises ConnectorError."""
         purchased = purchased_numbers(self.acs)
         pool.store_facts(self.directory_store, purchased, routing(self.acs))
         chosen = self.settings.callback_numbers
-        pool.fill(self.store, pool.for_callbacks(purchased, self.directory.numbers_in_use(), chosen))
+        if not chosen and not self.directory.knows_numbers():
+            # Without knowing which numbers carry customers, one of those could be leased out.
+            log().error("pool_not_filled")
+            notes.labels("pool_not_filled").inc()
+            return
+        came, _ = pool.fill(self.store, pool.for_callbacks(purchased, self.directory.numbers_in_use(), chosen))
+        if came:
+            self.desk.ask([OfferNumbers(derive_id("pool"), self.clock.now().isoformat())], "")
 
     def close(self) -> None:
         """Stops what runs and closes the databases."""

@@ -15,12 +15,12 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.calls import events
 from connector.calls.decide import Decision, decide
-from connector.calls.effects import Effect, OfferNumbers
+from connector.calls.effects import Effect, OfferNumbers, derive_id
 from connector.calls.model import AgentState, Call, Facts, Policy
 from connector.clock import Clock
 from connector.directory.reader import Agent, Directory
 from connector.errors import RetryLater
-from connector.logs import log
+from connector.logs import log, where
 from connector.mappings import Mappings
 from connector.metrics import notes
 from connector.settings import Settings
@@ -28,6 +28,10 @@ from connector.store import calls, outbox
 from connector.store.database import Database
 from connector.store.outbox import Claim
 
+SAME_DIAL = timedelta(minutes=1)
+"""A dial that was served may be delivered again with a time up to this after it, if clocks differ."""
+LATEST_DELIVERY = timedelta(hours=3)
+"""How late a dial that does not say when it was made may be delivered again."""
 TRIES = 5
 """How often an event is dealt with if another machine takes the same number in the same instant."""
 
@@ -50,6 +54,7 @@ class Desk:
         self.directory = directory
         self.clock = clock
         self.owner = str(uuid.uuid4())
+        self.to_purge = False
         self._mappings = mappings
         self._settings = settings
         self._policy = policy(settings)
@@ -59,23 +64,26 @@ class Desk:
         """Names who is told of new effects: called after the commit, with those claimed for this process."""
         self._hand_over = take
 
-    def handle(self, event: events.Event) -> Outcome:
+    def handle(self, event: events.Event, *, settle: Callable[[Connection], bool] | None = None) -> Outcome:
         """Deals with one event; when it returns, state and effects are on disk.
 
-        Raises RetryLater when the store cannot be used: then nothing of the event has happened.
+        `settle` is done in the same transaction; if it returns False, nothing of the event happens.
+        Raises RetryLater when the store cannot be used: then nothing of it has happened either.
         """
         agent = self._agent(event.agent_id)
         for attempt in range(TRIES):
             try:
                 with self.store.write() as connection:
+                    if settle and not settle(connection):
+                        return Outcome(None, ("claim_lost",))
                     before = calls.load(connection, event.agent_id)
                     decision = self._decide(connection, event, before, agent, numbers=attempt < TRIES - 1)
                     claims = self._store(connection, before, decision)
                 break
             except IntegrityError:
-                # Another machine took the number in the same instant. The last try asks for none: a call is never
-                # refused for want of a number.
-                log().info("number_taken_meanwhile", attempt=attempt)
+                # Mostly a number that another machine took in the same instant. The last try asks for none: a call is
+                # never refused for want of a number.
+                log().info("event_again", attempt=attempt)
         else:
             raise RetryLater("the store refuses the call")
         self._after(decision, claims)
@@ -90,26 +98,50 @@ class Desk:
     def _agent(self, agent_id: str) -> Agent | None:
         try:
             return self.directory.agent(agent_id)
-        except RetryLater:
-            # The directory is a help, not a condition: without it the fallback recipients are told.
-            log().error("directory_out_of_reach")
+        except Exception as error:  # noqa: BLE001 (whatever ails the directory, it is a help and not a condition)
+            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
             return None
 
     def _decide(
         self, connection: Connection, event: events.Event, before: AgentState, agent: Agent | None, *, numbers: bool
     ) -> Decision:
-        if isinstance(event, events.Dialled | events.Ended) and self._forgotten(connection, event, before):
-            return Decision(before, notes=("announced_after_forgetting",))
+        if isinstance(event, events.Dialled):
+            dial = self._first_or_new(connection, event, before)
+            if dial is None:
+                return Decision(before, notes=("announced_after_forgetting",))
+            event = dial
+        if isinstance(event, events.Ended) and self._served(connection, event, before):
+            return Decision(before, notes=("ended_after_forgetting",))
         facts = self._facts(connection, event, before, agent)
         if not numbers:
             facts = replace(facts, free_number=None, platform_number_taken=True)
         return decide(event, before, facts, self._policy)
 
-    def _forgotten(self, connection: Connection, event: events.Dialled | events.Ended, before: AgentState) -> bool:
-        """Whether the call was served and forgotten: a delivery can come hours late."""
-        if event.call_id is None or before.call(event.call_id):
+    def _first_or_new(self, connection: Connection, event: events.Dialled, before: AgentState) -> events.Dialled | None:
+        """The dial, unless it was served and forgotten: a delivery can come hours late.
+
+        An announcer may use a call's id again, a soft-phone that counts from one after each start. What was dialled
+        after the first was served, or comes long after it without saying when, is therefore a new call.
+        """
+        if before.call(event.call_id):
+            return event
+        served = calls.remember_delivery(connection, f"call/{event.call_id}", event.at)
+        if served is None:
+            return event
+        told = event.dialled_at
+        if (told > served + SAME_DIAL) if told else (event.at > served + LATEST_DELIVERY):
+            again = derive_id(event.call_id, "again", told.isoformat() if told else served.isoformat())
+            return self._first_or_new(connection, replace(event, call_id=again), before)
+        return None
+
+    def _served(self, connection: Connection, event: events.Ended, before: AgentState) -> bool:
+        """Whether the call that ends is forgotten, or, where the end names no call, it was delivered before."""
+        if event.call_id is None:
+            key = f"end/{event.agent_id}/{event.delivery}"
+            return event.delivery is not None and calls.remember_delivery(connection, key, event.at) is not None
+        if before.call(event.call_id):
             return False
-        return not calls.remember_delivery(connection, f"call/{event.call_id}", event.at)
+        return calls.remember_delivery(connection, f"call/{event.call_id}", event.at) is not None
 
     def _facts(self, connection: Connection, event: events.Event, state: AgentState, agent: Agent | None) -> Facts:
         call_id = getattr(event, "call_id", None) or getattr(getattr(event, "effect", None), "call_id", None)
@@ -160,9 +192,17 @@ class Desk:
         for note in decision.notes:
             notes.labels(note).inc()
             log().info("decided", note=note)
-        if decision.state is None:
-            self.store.purge(*calls.CALL_TABLES)
         self._hand_over(claims)
+        if decision.state is None:
+            self.purge()
+
+    def purge(self) -> None:
+        """Makes forgotten calls unreadable; tried again by the schedule until nobody stands in the way."""
+        self.to_purge = True
+        try:
+            self.to_purge = not self.store.purge(*calls.CALL_TABLES)
+        except RetryLater as error:
+            log().error("not_purged", problem=str(error))
 
 
 def policy(settings: Settings) -> Policy:

@@ -8,6 +8,8 @@
     │   ├── NotFound           what was asked for does not exist
     │   ├── MissingPrivilege   give the application user the privilege that the message names
     │   └── EditConflict       somebody else changed the row: read it again
+    ├── AlreadyRunning         somebody else does it now: nothing to do
+    ├── GivenUp                its time is over: something else must be done
     ├── DeltaExpired           the change-tracking token is too old: read in full
     └── BadData                what arrived cannot be read
 
@@ -34,11 +36,17 @@ class AuthenticationError(ConnectorError):
 
 
 class RetryLater(ConnectorError):
-    """The service is busy or out of reach. `retry_after` is its own wish in seconds, None where it named none."""
+    """The service is busy or out of reach.
 
-    def __init__(self, message: str, *, retry_after: float | None = None, request_id: str | None = None) -> None:
+    `retry_after` is its own wish in seconds, None where it named none; `code` its own error code.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, code: str = "", request_id: str | None = None
+    ) -> None:
         super().__init__(message, request_id=request_id)
         self.retry_after = retry_after
+        self.code = code
 
 
 class ServiceRejected(ConnectorError):
@@ -55,11 +63,25 @@ class NotFound(ServiceRejected):
 
 
 class MissingPrivilege(ServiceRejected):
-    """The application user lacks a privilege."""
+    """The application user lacks a privilege. `privilege` is its name, empty where the service names none."""
+
+    def __init__(
+        self, message: str, *, status: int = 403, code: str = "", request_id: str | None = None, privilege: str = ""
+    ) -> None:
+        super().__init__(message, status=status, code=code, request_id=request_id)
+        self.privilege = privilege
 
 
 class EditConflict(ServiceRejected):
     """The row changed since it was read."""
+
+
+class AlreadyRunning(ConnectorError):
+    """Another process or machine is doing this at the moment."""
+
+
+class GivenUp(ConnectorError):
+    """An effect did not succeed within its time."""
 
 
 class DeltaExpired(ConnectorError):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -80,14 +80,22 @@ class Mappings:
     events: tuple[EventMapping, ...]
     countries: Mapping[str, Country]
     always_emergency: frozenset[str]
+    outside_lines: tuple[str, ...] = ()
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    webhook: Mapping[str, Any] = field(default_factory=dict)
+
+    def label(self, choice: str, value: int | None) -> str:
+        """A value of a choice column as people know it; the bare value where it has no name here, "" for none."""
+        return "" if value is None else self.labels.get(choice, {}).get(str(value), str(value))
 
     def country(self, text: str | None) -> Country | None:
         """The supported country that a code ("GB") or name ("United Kingdom") means, None for any other."""
-        wanted = (text or "").strip().casefold()
-        for country in self.countries.values():
-            if wanted in (country.code.casefold(), *(name.casefold() for name in country.names)):
-                return country
-        return None
+        return self._by_name.get((text or "").strip().casefold())
+
+    @cached_property
+    def _by_name(self) -> dict[str, Country]:
+        countries = self.countries.values()
+        return {name.casefold(): country for country in countries for name in (country.code, *country.names)}
 
     def country_dialling(self, dialled: str | None) -> Country | None:
         """The first country in which a dialled string is an emergency number."""
@@ -95,9 +103,13 @@ class Mappings:
         return next((c for c in self.countries.values() if digits in (*c.emergency, *c.drill)), None)
 
     def is_emergency(self, dialled: str) -> bool:
-        """Whether a dialled string is an emergency number somewhere that agents of ours may be: when in doubt, yes."""
+        """Whether a dialled string is an emergency number somewhere that agents of ours may be: when in doubt, yes.
+
+        A digit that gets an outside line may stand before it.
+        """
         digits = _digits(dialled)
-        return digits in self.always_emergency or any(digits in c.emergency for c in self.countries.values())
+        numbers = self.always_emergency.union(*(country.emergency for country in self.countries.values()))
+        return digits in numbers or any(digits == line + number for line in self.outside_lines for number in numbers)
 
     def is_drill(self, dialled: str) -> bool:
         """Whether a dialled string is a test number (933 in the United States)."""
@@ -127,9 +139,12 @@ def load(folder: Path | None = None) -> Mappings:
         choices=dataverse.choices,
         presence_action=dataverse.presence_action,
         email=dataverse.email,
+        labels=dataverse.labels,
+        webhook=dataverse.webhook,
         events=events.events,
         countries={code: Country(code, **vars(given)) for code, given in regions.countries.items()},
         always_emergency=regions.always_emergency,
+        outside_lines=regions.outside_lines,
     )
 
 
@@ -156,6 +171,8 @@ class _Dataverse:
     choices: Mapping[str, Any]
     presence_action: Mapping[str, str]
     email: Mapping[str, Any]
+    labels: Mapping[str, Mapping[str, str]]
+    webhook: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -178,6 +195,7 @@ class _Regions:
     __pydantic_config__: ClassVar[ConfigDict] = _EXACT
     countries: Mapping[str, _Region]
     always_emergency: frozenset[str]
+    outside_lines: tuple[str, ...] = ()
 
 
 _Shape = TypeVar("_Shape")

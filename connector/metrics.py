@@ -22,4 +22,7 @@ delivery_reports = Counter(
 )
 pool_free = Gauge("emergency_pool_free_numbers", "Free callback numbers", ["country"], registry=REGISTRY)
 directory_age = Gauge("emergency_directory_age_seconds", "Since the last complete sync", ["table"], registry=REGISTRY)
+sync_failures = Counter(
+    "emergency_sync_failures_total", "Syncs that ended with an error, by its kind", ["kind"], registry=REGISTRY
+)
 sync_rows = Counter("emergency_sync_rows_total", "Rows read from Dataverse", ["table"], registry=REGISTRY)

@@ -8,6 +8,7 @@ from connector.desk import Desk
 from connector.errors import BadData, ConnectorError
 from connector.logs import log
 from connector.mappings import Mappings
+from connector.metrics import notes
 from connector.store import calls
 from connector.store.outbox import Claim, Recorded
 
@@ -30,13 +31,20 @@ class Presence:
         if state is None or not state.open_calls:
             return
         ours = self._do_not_disturb()
-        if state.prior_presence_id is None:
-            before = self._before(claim.agent_id)
-            if before:
-                # On disk before the change, so that no crash can lose what to go back to.
+        if state.prior_presence_id:
+            self._modify(claim.agent_id, ours)
+            return
+        before, certain = self._before(claim)
+        # On disk before the change, so that no crash can lose what to go back to.
+        with self._desk.store.write() as connection:
+            calls.remember_presence(connection, claim.agent_id, before)
+        try:
+            self._modify(claim.agent_id, ours)
+        except ConnectorError:
+            if not certain:  # the next try may be able to read what it really was
                 with self._desk.store.write() as connection:
-                    calls.remember_presence(connection, claim.agent_id, before)
-        self._modify(claim.agent_id, ours)
+                    calls.forget_presence(connection, claim.agent_id)
+            raise
 
     def restore(self, claim: Claim) -> Recorded | None:
         """Sets the presence before, if there still is the Do not disturb that we set: an agent's own choice stands."""
@@ -55,13 +63,19 @@ class Presence:
     def _do_not_disturb(self) -> str:
         return self._desk.directory.do_not_disturb() or str(self._mappings.choices["presence_do_not_disturb_id"])
 
-    def _before(self, agent_id: str) -> str | None:
+    def _before(self, claim: Claim) -> tuple[str, bool]:
+        """The presence before, and whether it was read just now or is only the best that is known."""
         try:
-            return self._current(agent_id, seconds=READ_SECONDS)
+            current = self._current(claim.agent_id, seconds=READ_SECONDS)
+            if current:
+                return current, True
         except ConnectorError as error:
             log().warning("presence_not_read", problem=str(error))
-            known = self._desk.directory.status(agent_id)
-            return known[1] if known else None
+        known = self._desk.directory.status(claim.agent_id)
+        if known and known[1]:
+            return known[1], False
+        notes.labels("presence_before_unknown").inc()
+        return str(self._mappings.choices["presence_available_id"]), False
 
     def _current(self, agent_id: str, seconds: float = CHANGE_SECONDS) -> str | None:
         """The presence that Dataverse shows now. Raises ConnectorError."""

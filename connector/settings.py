@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.errors import SettingsError
 
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 STEPS = ("presence", "callback_number", "callback_routing", "panel", "notification", "restore")
 
 
@@ -86,6 +89,8 @@ class Settings(BaseSettings):
     """Time budget to fetch an agent that the directory does not know."""
     sync_minutes: int = Field(default=5, ge=1)
     """How often the service reads what changed in Dataverse."""
+    location_check_days: int = Field(default=30, ge=1)
+    """How long an agent's location check is good for."""
 
     @field_validator(
         "webhook_secrets",
@@ -115,11 +120,46 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown step; known are {', '.join(STEPS)}")
         return value
 
+    @field_validator("fallback_recipients", "drill_recipients")
+    @classmethod
+    def _recipients(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for position, address in enumerate(value, start=1):
+            _check_address(address, f"entry {position}")
+        return value
+
+    @field_validator("email_sender")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if value:
+            _check_address(value, "it")
+        return value
+
+    @field_validator("callback_numbers")
+    @classmethod
+    def _numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_E164.fullmatch(number) for number in value):
+            raise ValueError("must be numbers such as +12025550147")
+        return value
+
+    @field_validator("ca_file", "client_certificate")
+    @classmethod
+    def _files(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("no such file")
+        return value
+
     def require(self, *names: str) -> None:
         """Raises SettingsError naming every one of `names` that is not set."""
         missing = [f"EMERGENCY_{name.upper()}" for name in names if not getattr(self, name)]
         if missing:
             raise SettingsError(f"not set: {', '.join(missing)}. docs/settings.md says what each is for")
+
+
+def _check_address(address: str, what: str) -> None:
+    try:
+        validate_email(address, check_deliverability=False)
+    except EmailNotValidError:
+        raise ValueError(f"{what} is no e-mail address") from None
 
 
 class _Given(Settings):
@@ -153,5 +193,9 @@ def _checked(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     try:
         return kind(**values)
     except ValidationError as error:
-        wrong = "; ".join(f"EMERGENCY_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
+        wrong = "; ".join(
+            f"EMERGENCY_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+            if e["loc"]
+        )
         raise SettingsError(f"settings are wrong: {wrong}") from None

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from queue import SimpleQueue
+from typing import Protocol
+
+from sqlalchemy import Connection
 
 from connector.calls.events import EffectFailed
 from connector.desk import Desk
-from connector.errors import AuthenticationError, ConnectorError, RetryLater
+from connector.errors import AuthenticationError, ConnectorError, GivenUp, RetryLater
 from connector.logs import log, where
 from connector.metrics import effect_seconds, effects
 from connector.store import outbox
@@ -23,21 +27,33 @@ from connector.store.outbox import Claim, Recorded
 POOLS = {
     "messages": (48, ("notify",)),
     "callbacks": (16, ("redirect",)),
-    "inquiries": (16, ("send_from_mailbox", "look_up_agent", "read_announcement")),
+    "mailbox": (16, ("send_from_mailbox",)),
+    "inquiries": (16, ("look_up_agent", "read_announcement")),
     "presence": (16, outbox.IN_LANES),
-    "timers": (8, (*outbox.TIMERS, "delete_sent_email")),
+    "timers": (8, outbox.TIMERS),
+    "tidying": (2, ("delete_sent_email",)),
 }
 """Threads by what they wait for: a service that hangs must hold up only what needs it. A number never leaves late
 because presence cannot be set, and a callback never waits behind messages."""
-THREADS = sum(threads for threads, _ in POOLS.values())
+POOL_OF = {kind: name for name, (_, kinds) in POOLS.items() for kind in kinds}
 LOOK_SECONDS = 0.5
 """How often the outbox is looked at for what has become due."""
 RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+LONGEST_WISH = 300.0
+"""A service may ask for a longer pause; a notice that waits longer than this would be of no use."""
 GIVE_UP = timedelta(hours=24)
 
-Perform = Callable[[Claim], Recorded | None]
 Performed = tuple[Claim, Recorded | None]
+
+
+class Perform(Protocol):
+    """What performs effects: raises RetryLater where it may succeed later, another ConnectorError where never."""
+
+    def __call__(self, claim: Claim) -> Recorded | None: ...
+
+    def last_look(self, claim: Claim) -> Recorded | None:
+        """Asked once an effect's time is over. Raises GivenUp unless it turns out to be done."""
 
 
 class Worker:
@@ -48,16 +64,14 @@ class Worker:
         self._perform = perform
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._drained = threading.Event()
         self._busy: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        for name, (threads, kinds) in POOLS.items():
-            pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-            self._pools |= dict.fromkeys(kinds, pool)
+        self._pools = {name: ThreadPoolExecutor(threads, name) for name, (threads, _) in POOLS.items()}
+        self._performed: SimpleQueue[Performed | None] = SimpleQueue()
         self._looking = threading.Thread(target=self._look, name="outbox", daemon=True)
         self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
-        self._performed: SimpleQueue[Performed | None] = SimpleQueue()
         self._settling = threading.Thread(target=self._settle, name="settled", daemon=True)
 
     def start(self) -> None:
@@ -67,20 +81,27 @@ class Worker:
             with self._desk.store.write() as connection:
                 outbox.release_all(connection)
         self._desk.hand_effects_to(self.take)
-        self._looking.start()
-        self._renewing.start()
-        self._settling.start()
+        for thread in (self._looking, self._renewing, self._settling):
+            thread.start()
 
     def stop(self) -> None:
-        """Ends after the effects under way; what is left stays in the outbox."""
+        """Ends after the effects under way; what was not begun is left to others at once."""
         self._stopping.set()
         self._wake.set()
         self._looking.join()
-        self._renewing.join()
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
         self._performed.put(None)
         self._settling.join()
+        # Claims are held until here: another machine must not begin what this one is still doing.
+        self._drained.set()
+        self._renewing.join()
+        self._release()
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads that must run do."""
+        return all(thread.is_alive() for thread in (self._looking, self._renewing, self._settling))
 
     def take(self, claims: Sequence[Claim]) -> None:
         """Performs effects that are claimed for this process; called right after their commit."""
@@ -89,7 +110,7 @@ class Worker:
                 if self._stopping.is_set() or claim.id in self._busy:
                     continue
                 self._busy[claim.id] = claim
-            self._pools[claim.effect.kind].submit(self._run, claim)
+            self._pools[POOL_OF[claim.effect.kind]].submit(self._run, claim)
 
     def idle(self) -> bool:
         """Whether nothing is being performed and nothing is due."""
@@ -105,32 +126,50 @@ class Worker:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                room = THREADS - len(self._busy)
                 with self._claiming:
-                    with self._desk.store.write() as connection:
-                        due = outbox.claim_due(connection, self._desk.clock.now(), self._desk.owner, max(room, 1))
-                    self.take(due)
+                    self.take(self._claim())
             except Exception as error:  # noqa: BLE001 (the loop must outlive whatever the database does)
                 log().error("outbox_out_of_reach", error=type(error).__name__, where=where(error))
                 self._stopping.wait(LOOK_SECONDS)
             self._wake.wait(LOOK_SECONDS)
 
+    def _claim(self) -> list[Claim]:
+        """Claims what is due, of each pool as much as it has threads free: slow effects must not crowd out others."""
+        with self._lock:
+            held = list(self._busy)
+            busy = Counter(POOL_OF[claim.effect.kind] for claim in self._busy.values())
+        due: list[Claim] = []
+        now, owner = self._desk.clock.now(), self._desk.owner
+        with self._desk.store.write() as connection:
+            for name, (threads, kinds) in POOLS.items():
+                if busy[name] < threads:
+                    room = threads - busy[name]
+                    due += outbox.claim_due(connection, now, owner, room, kinds=kinds, busy=held)
+        return due
+
     def _renew(self) -> None:
-        while not self._stopping.wait(RENEW_SECONDS):
-            with self._lock:
-                held = list(self._busy)
+        while not self._drained.wait(RENEW_SECONDS):
             try:
+                with self._lock:
+                    held = list(self._busy)
                 if held:
                     with self._desk.store.write() as connection:
                         outbox.renew(connection, self._desk.owner, held, self._desk.clock.now())
-            except ConnectorError as error:
-                log().error("claims_not_renewed", problem=str(error))
+            except Exception as error:  # noqa: BLE001 (without this thread every claim would run out)
+                log().error("claims_not_renewed", error=type(error).__name__, where=where(error))
+
+    def _release(self) -> None:
+        try:
+            with self._desk.store.write() as connection:
+                outbox.release(connection, self._desk.owner, list(self._busy))
+        except ConnectorError as error:
+            log().error("claims_not_released", problem=str(error))
 
     def _run(self, claim: Claim) -> None:
         settled = True
         try:
             settled = self._attempt(claim)
-        except Exception as error:  # noqa: BLE001 (a thread must not die silently: the claim runs out and it is tried again)
+        except Exception as error:  # noqa: BLE001 (a thread must not die silently: its claim runs out, and it is tried again)
             log().error("effect_not_settled", effect=claim.effect.kind, error=type(error).__name__, where=where(error))
         finally:
             if settled:
@@ -142,20 +181,16 @@ class Worker:
 
     def _attempt(self, claim: Claim) -> bool:
         """Performs an effect; whether it is settled, too, and not left to the thread that settles."""
-        kind = claim.effect.kind
         give_up = getattr(claim.effect, "give_up_at", claim.asked_at + GIVE_UP)
+        overdue = claim.attempts > 0 and self._desk.clock.now() >= give_up
         try:
-            if claim.attempts and self._desk.clock.now() >= give_up:
-                raise TimeoutError  # noqa: TRY301 (the same way out as for an error of the service)
-            record = self._perform(claim)
+            record = self._perform.last_look(claim) if overdue else self._perform(claim)
         except (RetryLater, AuthenticationError) as error:
             self._again(claim, error, give_up)
-        except TimeoutError:
-            self._failed(claim, "given up after its time")
         except ConnectorError as error:
-            self._failed(claim, str(error))
+            self._failed(claim, error)
         except Exception as error:  # noqa: BLE001 (a fault of ours is tried again as one of a service is, and shown)
-            log().error("effect_broke", effect=kind, error=type(error).__name__, where=where(error))
+            log().error("effect_broke", effect=claim.effect.kind, error=type(error).__name__, where=where(error))
             self._again(claim, RetryLater(f"an error of our own ({type(error).__name__})"), give_up)
         else:
             self._performed.put((claim, record))
@@ -164,29 +199,35 @@ class Worker:
 
     def _settle(self) -> None:
         """Marks effects done, as many in one transaction as have been performed meanwhile."""
-        while (first := self._performed.get()) is not None:
-            batch, last = [first], False
-            while not self._performed.empty():
+        last = False
+        while not last and (first := self._performed.get()) is not None:
+            batch = [first]
+            while not self._performed.empty() and not last:
                 performed = self._performed.get()
                 if performed is None:
                     last = True
                 else:
                     batch.append(performed)
-            try:
-                self._mark_done(batch)
-            except Exception as error:  # noqa: BLE001 (their claims run out, and they are performed again)
-                log().error("effects_not_settled", count=len(batch), error=type(error).__name__, where=where(error))
+            self._mark(batch)
             for claim, _ in batch:
                 self._let_go(claim)
-            if last:
-                return
+
+    def _mark(self, batch: Sequence[Performed]) -> None:
+        try:
+            self._mark_done(batch)
+        except Exception as error:  # noqa: BLE001 (one at a time, so that the others of its batch are not performed again)
+            log().error("effects_not_settled", count=len(batch), error=type(error).__name__, where=where(error))
+            if len(batch) > 1:
+                for performed in batch:
+                    self._mark([performed])
 
     def _mark_done(self, batch: Sequence[Performed]) -> None:
         followed = False
+        # In the order in which claims are renewed, so that the two cannot wait for each other.
+        ordered = sorted(batch, key=lambda performed: performed[0].id)
         with self._desk.store.write() as connection:
-            for claim, record in batch:
-                outbox.finish(connection, claim)
-                if record:
+            for claim, record in ordered:
+                if outbox.finish(connection, claim) and record:
                     record(connection)
                 followed |= outbox.followed(connection, claim)
         if followed:
@@ -200,7 +241,8 @@ class Worker:
 
     def _again(self, claim: Claim, error: ConnectorError, give_up: datetime) -> None:
         now = self._desk.clock.now()
-        run_at = min(now + timedelta(seconds=pause(claim.attempts, error)), max(give_up, now))
+        wait = pause(claim, error)
+        run_at = min(now + timedelta(seconds=wait), max(give_up, now))
         with self._desk.store.write() as connection:
             outbox.retry(connection, claim, run_at, str(error))
         effects.labels(claim.effect.kind, "again").inc()
@@ -209,19 +251,31 @@ class Worker:
             seconds=round((run_at - now).total_seconds(), 1), problem=str(error),
         )  # fmt: skip
 
-    def _failed(self, claim: Claim, problem: str) -> None:
-        # The event first: if this process dies between the two, the effect is tried and fails again.
-        self._desk.handle(EffectFailed(claim.agent_id, claim.effect, self._desk.clock.now()))
-        with self._desk.store.write() as connection:
-            outbox.fail(connection, claim, problem)
-        effects.labels(claim.effect.kind, "failed").inc()
-        log().error("effect_failed", effect=claim.effect.kind, call_id=claim.effect.call_id, problem=problem)
+    def _failed(self, claim: Claim, error: ConnectorError) -> None:
+        """Marks an effect failed and lets `decide` find another way, in one transaction."""
+
+        def settle(connection: Connection) -> bool:
+            return outbox.fail(connection, claim, str(error))
+
+        if claim.agent_id:
+            refused = not isinstance(error, GivenUp)
+            event = EffectFailed(claim.agent_id, claim.effect, self._desk.clock.now(), refused)
+            self._desk.handle(event, settle=settle)
+        else:
+            with self._desk.store.write() as connection:
+                settle(connection)
+        outcome = "given_up" if isinstance(error, GivenUp) else "failed"
+        effects.labels(claim.effect.kind, outcome).inc()
+        log().error("effect_failed", effect=claim.effect.kind, call_id=claim.effect.call_id, problem=str(error))
 
 
-def pause(attempts: int, error: ConnectorError) -> float:
-    """Seconds until the next try: what the service asks for, else growing from one second, with jitter."""
+def pause(claim: Claim, error: ConnectorError) -> float:
+    """Seconds until the next try: what the service asks for, else growing from one second, with jitter.
+
+    A timer's own wish is the time until it is due, so that one is not cut.
+    """
     wish = error.retry_after if isinstance(error, RetryLater) else None
     if wish is not None:
-        return wish
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempts, 10))
+        return wish if POOL_OF[claim.effect.kind] in ("timers", "tidying") else min(wish, LONGEST_WISH)
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(claim.attempts, 10))
     return longest * random.uniform(0.75, 1.25)  # noqa: S311 (jitter)

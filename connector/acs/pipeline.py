@@ -12,7 +12,6 @@ from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
-    ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
 )
@@ -87,7 +86,7 @@ def _refusal(what: str, error: HttpResponseError) -> ConnectorError:
         return AuthenticationError(
             f"{told}: check EMERGENCY_ACS_ACCESS_KEY or the role of the application", request_id=request_id
         )
-    kind = NotFound if isinstance(error, ResourceNotFoundError) else ServiceRejected
+    kind = NotFound if status == 404 else ServiceRejected
     return kind(f"{told}: it refuses this request", status=status, code=code, request_id=request_id)
 
 

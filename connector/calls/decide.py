@@ -32,6 +32,8 @@ RING_TIME = timedelta(seconds=30)
 UNFINISHED_WAIT = timedelta(minutes=5)
 """How long calls are kept beyond their window while an effect of theirs is still to be done."""
 SHORTEST_EXTENSION = timedelta(minutes=1)
+CLOCKS_DIFFER = timedelta(seconds=2)
+"""How far the announcer's clock may be behind ours."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ def decide(event: events.Event, state: AgentState, facts: Facts, policy: Policy)
         case events.Dialled():
             return _dialled(event, state, facts, policy)
         case events.Ended():
-            ids = [event.call_id] if event.call_id else [call.id for call in state.open_calls]
-            return _ended(ids, "hung_up", event.at, state, policy)
+            return _ended(_ending(event, state), "hung_up", event.at, state, policy)
         case events.CallOverdue():
             return _overdue(event, state, policy)
         case events.AgentLookedUp():
@@ -77,7 +78,7 @@ def _dialled(event: events.Dialled, state: AgentState, facts: Facts, policy: Pol
         location=event.location,
         drill=event.drill,
         agent_identity=event.agent_identity,
-        platform_number=event.callback_number,
+        platform_number=None if facts.platform_number_taken else event.callback_number,
         dialled_at=event.dialled_at or event.at,
         # Ended before it was announced, or an agent whom no end can ever name.
         ended_at=known.ended_at if known else (None if event.agent_named else event.at),
@@ -108,17 +109,19 @@ def _leases(
     held = tuple(replace(lease, expires_at=window) for lease in state.leases)
     if not policy.does("callback_number") or not event.agent_named:
         return held, ()
+    notes: tuple[str, ...] = ()
     if number := event.callback_number:
         if any(lease.number == number for lease in held):
             return held, ()
-        if facts.platform_number_taken:
-            return held, ("platform_number_taken",)
-        return (*held, _lease(event.call_id, number, "platform", event.at, window)), ()
+        if not facts.platform_number_taken:
+            return (*held, _lease(event.call_id, number, "platform", event.at, window)), ()
+        # It is somebody else's still, so it must not be told as this agent's.
+        notes = ("platform_number_taken",)
     if held:
-        return held, ()
+        return held, notes
     if facts.free_number is None:
-        return (), ("no_number_free",)
-    return (_lease(event.call_id, facts.free_number, "pool", event.at, window),), ()
+        return (), (*notes, "no_number_free")
+    return (_lease(event.call_id, facts.free_number, "pool", event.at, window),), notes
 
 
 def _lease(call_id: str, number: str, source: Literal["pool", "platform"], at: datetime, until: datetime) -> Lease:
@@ -143,6 +146,14 @@ def _packed(recipients: Sequence[str]) -> list[tuple[str, ...]]:
         tuple(recipients[start : start + RECIPIENTS_A_MESSAGE])
         for start in range(0, len(recipients), RECIPIENTS_A_MESSAGE)
     ]
+
+
+def _ending(event: events.Ended, state: AgentState) -> list[str]:
+    """Which calls an end means. One that names none means none that was dialled after it: it may come late."""
+    if event.call_id:
+        return [event.call_id]
+    until = (event.ended_at or event.at) + CLOCKS_DIFFER
+    return [call.id for call in state.open_calls if call.dialled_at and call.dialled_at <= until]
 
 
 def _ended(ids: Sequence[str], cause: str, at: datetime, state: AgentState, policy: Policy) -> Decision:
@@ -215,7 +226,8 @@ def _lease_expired(event: events.LeaseExpired, state: AgentState, facts: Facts, 
         return Decision(state)
     last = state.calls[-1].id
     if event.at < window:
-        return Decision(state, (CloseWindow(last, window),))
+        # The timer of the later time has been asked for with it; or the clock was set back, and this one rings again.
+        return Decision(state, notes=("window_not_over",))
     if state.open_calls:
         later = event.at + max(policy.after_call, SHORTEST_EXTENSION)
         leases = tuple(replace(lease, expires_at=later) for lease in state.leases)
@@ -223,25 +235,39 @@ def _lease_expired(event: events.LeaseExpired, state: AgentState, facts: Facts, 
         return Decision(extended, (CloseWindow(last, later),), ("window_outlasted",))
     if facts.unfinished:
         later = event.at + UNFINISHED_WAIT
-        kept = replace(state, window_ends_at=later, leases=())
-        return Decision(kept, (CloseWindow(last, later),), ("forgetting_waits",))
+        # The window itself is not moved: an agent without a number inside one would count as waiting for one.
+        return Decision(replace(state, leases=()), (CloseWindow(last, later),), ("forgetting_waits",))
     return Decision(None, notes=("forgotten",))
 
 
 def _failed(event: events.EffectFailed, state: AgentState, facts: Facts, policy: Policy) -> Decision:
     match event.effect:
-        case Notify() as notice if notice.attempt == 1 and facts.mailbox_ready:
-            second = SendFromMailbox(
-                notice.call_id, notice.reason, notice.part, notice.recipients, event.at + policy.give_up
-            )
-            return Decision(state, (second,), ("second_channel",))
-        case SendFromMailbox() as mail:
-            again = Notify(mail.call_id, mail.reason, mail.part, mail.recipients, event.at + policy.give_up, attempt=2)
-            return Decision(state, (again,), ("first_channel_again",))
-        case Notify():
-            return Decision(state, notes=("notice_lost",))
+        case Notify() | SendFromMailbox() as notice:
+            call = state.call(notice.call_id)
+            end = call.dialled_at + policy.give_up if call and call.dialled_at else event.at
+            following = _other_channel(notice, event, end, facts, policy) if event.at < end else None
+            if following is None:
+                return Decision(state, notes=("notice_lost",))
+            note = "second_channel" if isinstance(following, SendFromMailbox) else "first_channel_again"
+            return Decision(state, (following,), (note,))
         case effect:
             return Decision(state, notes=(f"{effect.kind}_failed",))
+
+
+def _other_channel(
+    notice: Notify | SendFromMailbox, event: events.EffectFailed, end: datetime, facts: Facts, policy: Policy
+) -> Notify | SendFromMailbox | None:
+    """The channels take turns, each with a short patience: neither is known to come back first. None: both refused."""
+    shared = (notice.call_id, notice.reason, notice.part, notice.recipients)
+    soon = min(event.at + policy.second_channel, end)
+    following = notice.attempt + 1
+    if isinstance(notice, Notify):
+        if facts.mailbox_ready:
+            return SendFromMailbox(*shared, soon, notice.attempt, first_refused=event.refused)
+        return None if event.refused else Notify(*shared, end, following)
+    if notice.first_refused:
+        return None if event.refused else SendFromMailbox(*shared, soon, following, first_refused=True)
+    return Notify(*shared, end if event.refused else soon, following)
 
 
 def _later(one: datetime | None, other: datetime) -> datetime:

@@ -45,7 +45,7 @@ class RestorePresence:
 class Notify:
     """Step 7: one message through ACS Email to at most 50 recipients.
 
-    After `give_up_at` it has failed for good. `attempt` counts the times that this channel was chosen.
+    After `give_up_at` the other channel has its turn. `attempt` counts the times that this one was chosen.
     """
 
     call_id: str
@@ -71,11 +71,11 @@ class SendFromMailbox:
     part: int
     recipients: tuple[str, ...]
     give_up_at: datetime
+    attempt: int = 1
+    first_refused: bool = False
+    """Whether ACS Email refused the message for good, so that it need not be asked again."""
     kind: Literal["send_from_mailbox"] = "send_from_mailbox"
-    key_fields: ClassVar[tuple[str, ...]] = (
-        "reason",
-        "part",
-    )
+    key_fields: ClassVar[tuple[str, ...]] = ("reason", "part", "attempt")
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class OfferNumbers:
 
 @dataclass(frozen=True)
 class ReadAnnouncement:
-    """Read an announcement's row again: its context was too large to carry the parts."""
+    """Read an announcement's row again: its context did not carry all the parts. At `until`, go on without them."""
 
     call_id: str
     event: Literal["dialled", "ended"]
     table: str
     row_id: str
-    give_up_at: datetime
+    until: datetime
     kind: Literal["read_announcement"] = "read_announcement"
     key_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -172,8 +172,13 @@ _codec: TypeAdapter[Effect] = TypeAdapter(Annotated[Effect, Field(discriminator=
 
 
 def effect_id(effect: Effect) -> str:
-    """The id under which an effect is stored; for a message also its operation id."""
+    """The id under which an effect is stored."""
     return derive_id(effect.call_id, effect.kind, *(str(getattr(effect, field)) for field in effect.key_fields))
+
+
+def operation_id(effect: Notify | SendFromMailbox) -> str:
+    """The id under which a service knows a message: one for each channel, however often that channel is tried."""
+    return derive_id(effect.call_id, effect.kind, effect.reason, str(effect.part))
 
 
 def to_json(effect: Effect) -> Any:

@@ -28,11 +28,16 @@ class Dialled:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call is over. Without a `call_id`: whatever calls of the agent are open."""
+    """A call is over. Without a `call_id`: the calls of the agent that were open at `ended_at`.
+
+    `ended_at` is the announcer's time, if a plausible one; `delivery` tells the announcement from others.
+    """
 
     agent_id: str
     call_id: str | None
     at: datetime
+    ended_at: datetime | None = None
+    delivery: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,12 @@ class LeaseExpired:
 
 @dataclass(frozen=True)
 class EffectFailed:
-    """An effect will not succeed however often it is tried."""
+    """An effect did not succeed in its time, or was `refused`: then it never will."""
 
     agent_id: str
     effect: Effect
     at: datetime
+    refused: bool = False
 
 
 Event = Dialled | Ended | CallOverdue | AgentLookedUp | CallbackArrived | NumberFreed | LeaseExpired | EffectFailed

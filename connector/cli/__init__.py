@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # their view of local variables would show personal data
 )
-app.command("sync")(sync.sync)
+app.add_typer(sync.app, name="sync")
 app.command("validate")(validate.validate)
 app.command("serve")(serve.serve)
 app.add_typer(recipients.app, name="recipients")
@@ -38,13 +38,17 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _settings(
-    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "warning",
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version")
+    ] = False,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error")] = None,
 ) -> None:
     """Settings are read from environment variables; docs/settings.md lists them."""
-    if log_level.lower() not in ("debug", "info", "warning", "error"):
+    level = (log_level or ("info" if context.invoked_subcommand == "serve" else "warning")).lower()
+    if level not in ("debug", "info", "warning", "error"):
         raise typer.BadParameter("must be debug, info, warning or error", param_hint="--log-level")
-    logs.configure(level=log_level)
+    logs.configure(level=level)
 
 
 def main() -> None:
@@ -53,4 +57,9 @@ def main() -> None:
         app()
     except ConnectorError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:  # noqa: BLE001 (nobody at a terminal is helped by a traceback, and its values may be personal)
+        typer.echo(
+            f"error: a fault of the connector ({type(error).__name__} at {logs.where(error)}): report it", err=True
+        )
         sys.exit(2)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
+from connector.cli.ending import ended_by_signals, wait_for_the_end
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:  # at run time only where the extra [sandbox] is installed
@@ -39,9 +39,10 @@ def demo(
     def say(text: str) -> None:
         console.print(f"[dim]{escape(text)}[/dim]")
 
-    with set_up(agents, port, say) as stage:
+    with ended_by_signals(), set_up(agents, port, say) as stage:
         caller = stage.caller()
-        console.print(f"\n[bold]{escape(caller.name)}[/bold] dials [bold red]911[/bold red].\n")
+        console.print(f"\n[bold]{escape(caller.name)}[/bold] dials [bold red]911[/bold red].")
+        console.print("The eight steps, in the order in which they happen:\n")
         play = Play(stage, lambda step: _tell(console, step), caller)
         play.run()
         right = all(step.ok for step in play.steps) and play.left_behind == 0
@@ -57,7 +58,7 @@ def demo(
 def _tell(console: Console, step: Step) -> None:
     mark = "[green]✔[/green]" if step.ok else "[red]✘[/red]"
     console.print(f"{mark} [bold]{step.number}[/bold]  {step.name}  [cyan]{step.milliseconds:.1f} ms[/cyan]")
-    console.print(f"      [dim]{escape(step.evidence)}[/dim]")
+    console.print(Padding(f"[dim]{escape(step.evidence)}[/dim]", (0, 0, 0, 5)))
 
 
 def _sum_up(console: Console, play: Play, *, right: bool) -> None:
@@ -87,19 +88,26 @@ def _result(stage: Stage, play: Play) -> dict[str, Any]:
 
 
 def _stay(console: Console, stage: Stage) -> None:
+    stage.connector.sync()  # since its clock is ahead now, the directory would look old
     body = json.dumps({"agent_id": stage.caller().id, "dialled": "911", "call_key": "mine", "location": "Room 1"})
-    console.print("\nThe service stays up; Ctrl-C ends it. To try:\n")
-    for line in (
-        f"curl -H '{_header(stage)}' -H 'Content-Type: application/json' -d '{body}' {stage.url}/api/v1/calls",
-        f"curl {stage.url}/readyz",
-        f"curl {stage.url}/metrics",
-        f"curl {stage.url}/openapi.json",
-        f"curl --cacert {stage.sandbox.info.ca_file} -H 'x-sandbox-key: {stage.sandbox.info.control_key}' "
-        f"{stage.sandbox.info.control_url}/mails",
+    secret, calls = f"-H '{_header(stage)}'", f"{stage.url}/api/v1/calls"
+    info = stage.sandbox.info
+    console.print("\nThe service stays up, its clock 61 minutes ahead; Ctrl-C ends it. In another terminal:\n")
+    for what, line in (
+        ("dial", f"curl -s {secret} -d '{body}' {calls}"),
+        ("see the panel", f"curl -s {secret} {calls}/CALL_ID/panel"),
+        ("hang up", f"curl -s {secret} -X POST {calls}/CALL_ID/end"),
+        ("is it well?", f"curl -s {stage.url}/readyz"),
+        ("what was counted", f"curl -s {stage.url}/metrics"),
+        ("the API's contract", f"curl -s {stage.url}/openapi.json"),
+        (
+            "mails that ACS has",
+            f"curl -s --cacert {info.ca_file} -H 'x-sandbox-key: {info.control_key}' "
+            f"{info.control_url}/mails | python3 -m json.tool",
+        ),
     ):
-        console.print(line, soft_wrap=True, markup=False)
-    with contextlib.suppress(KeyboardInterrupt):
-        threading.Event().wait()
+        console.print(f"# {what}\n{line}", soft_wrap=True, markup=False)
+    wait_for_the_end()
     console.print("\nEnded; nothing is kept.")
 
 

@@ -33,7 +33,7 @@ def set_recipients(
 
     Exit codes: 0 done, 1 some were refused, 2 could not be done.
     """
-    if (csv is None) == (agent is None or to is None):
+    if (csv is None and (agent is None or to is None)) or (csv and (agent or to)):
         raise typer.BadParameter("give either --agent and --to, or --csv")
     wishes = read_csv(csv) if csv else [Wish(agent or "", to or "")]
     with Connector(settings.load()) as connector:
@@ -50,8 +50,11 @@ def set_recipients(
 
 
 def _print(changes: list[Change], console: Console) -> None:
-    table = Table("agent", "", "before", "after", "problem")
+    problems = any(change.problem for change in changes)
+    table = Table(show_lines=True)
+    for name in ("agent", "what", "before", "after", *(("problem",) if problems else ())):
+        table.add_column(name, overflow="fold")
     for change in changes:
-        cells = (change.agent, change.state, change.before, change.after, change.problem)
+        cells = (change.agent, change.state, change.before, change.after, *((change.problem,) if problems else ()))
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)

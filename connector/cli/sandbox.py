@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import threading
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector.cli.ending import ended_by_signals, wait_for_the_end
 from connector.errors import SettingsError
+
+if TYPE_CHECKING:  # at run time only where the extra [sandbox] is installed
+    from connector.sandbox import SandboxInfo
 
 
 def sandbox(
@@ -26,20 +29,27 @@ def sandbox(
         from connector.sandbox import Sandbox  # noqa: PLC0415 (an optional extra)
     except ImportError as error:
         raise SettingsError(f"install the extra [sandbox]: {error.name} is missing") from None
-    with Sandbox.start(agents=agents) as running:
+    with ended_by_signals(), Sandbox.start(agents=agents) as running:
         if as_json:
             typer.echo(json.dumps(asdict(running.info)))
         else:
-            typer.echo("# The sandbox is up. Settings of a connector that uses it:")
-            for name, value in running.info.settings().items():
-                typer.echo(f"export {name}='{value}'")
-            typer.echo(
-                f"# Control: {running.info.control_url} with the header x-sandbox-key: {running.info.control_key}"
-            )
-            typer.echo("# Ctrl-C ends it.")
+            _tell(running.info)
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            _until_input_closes()
+        wait_for_the_end(_until_input_closes)
+
+
+def _tell(info: SandboxInfo) -> None:
+    typer.echo("# The sandbox is up. Settings of a connector that uses it:")
+    example = {
+        "EMERGENCY_WEBHOOK_SECRETS": "an-example-secret",
+        "EMERGENCY_FALLBACK_RECIPIENTS": "duty-officer@example.com",
+    }
+    for name, value in (info.settings() | example).items():
+        typer.echo(f"export {name}='{value}'")
+    control = f"curl -s --cacert {info.ca_file} -H 'x-sandbox-key: {info.control_key}' {info.control_url}"
+    typer.echo("# In another terminal, with these set: sync, validate, serve; docs/sandbox.md goes on from there.")
+    typer.echo(f"# What can be looked at and disturbed: {control}/")
+    typer.echo("# Ctrl-C ends it.")
 
 
 def _until_input_closes() -> None:

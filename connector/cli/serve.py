@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from connector import logs, settings
-from connector.assembly import Connector
+from connector import settings
+from connector.assembly import NEEDED_TO_SERVE, Connector
 from connector.logs import log
 from connector.service.schedule import Schedule
-from connector.service.server import make_server, only_process
+from connector.service.server import check_certificate, listen, make_server, only_process
 
 
 def serve(
@@ -22,20 +22,17 @@ def serve(
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key")] = None,
 ) -> None:
     """Takes webhooks and performs what they ask for, until it is stopped; syncs every few minutes."""
-    logs.configure(level="info")
     # Many threads that each need the interpreter for a moment: shorter turns keep an answer from waiting behind work.
     sys.setswitchinterval(0.0005)
     chosen = settings.load()
-    chosen.require("webhook_secrets")
-    with Connector(chosen) as connector:
-        lock = only_process(connector)
+    chosen.require("webhook_secrets", *NEEDED_TO_SERVE)
+    check_certificate(certificate, key)
+    with listen(host, port) as listener, only_process(chosen), Connector(chosen) as connector:
         connector.start_worker()
         schedule = Schedule(connector)
         schedule.start()
-        log().info("serving", address=f"{host}:{port}")
+        log().info("serving", address=f"{host}:{listener.getsockname()[1]}")
         try:
-            make_server(connector, host, port, certificate, key).run()
+            make_server(connector, certificate, key).run([listener])
         finally:
             schedule.stop()
-            if lock:
-                lock.release()

@@ -2,75 +2,148 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from connector import settings
 from connector.assembly import Connector
-from connector.errors import BadData
+from connector.directory import webhooks
+from connector.errors import AlreadyRunning, BadData, SettingsError
+from connector.mappings import Mappings
+from connector.prerequisites.codes import CODES, PREREQUISITES
+from connector.prerequisites.facts import Circumstances
 from connector.prerequisites.findings import Severity
-from connector.prerequisites.report import AgentReport, check_all
+from connector.prerequisites.load.organisation import circumstances
+from connector.prerequisites.report import Selection, Validation
+from connector.prerequisites.report import validate as validation
+from connector.prerequisites.summary import Summary
+from connector.reports import as_csv, as_html, as_json, as_junit, as_table
 
 
 class Format(StrEnum):
-    """How the result is printed."""
+    """How the result is written."""
 
     TABLE = "table"
     JSON = "json"
+    CSV = "csv"
+    JUNIT = "junit"
+    HTML = "html"
 
 
 def validate(
-    format: Annotated[Format, typer.Option(help="table for people, json for programs")] = Format.TABLE,  # noqa: A002 (the option's name)
-    fresh: Annotated[bool, typer.Option("--fresh", help="Sync first")] = False,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Only this one: id, e-mail address or name; repeatable")
+    ] = None,
+    country: Annotated[
+        list[str] | None, typer.Option(help="Only agents of this country, such as GB; repeatable")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this code, or all before its dot; repeatable", metavar="CODE")
+    ] = None,
+    format: Annotated[  # noqa: A002 (the option's name)
+        Format, typer.Option(help="table for people, the others for programs and reports")
+    ] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option(help="Write into this file instead of standard output")] = None,
+    fail_on: Annotated[Severity, typer.Option(help="From which severity on the exit code is 1")] = Severity.ERROR,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Sync first, and look up the webhook in Dataverse")] = False,
 ) -> None:
-    """Checks the prerequisites of every agent, as last synced.
+    """Checks the prerequisites of every agent, as last synced. docs/prerequisites.md explains each code.
 
-    Exit codes: 0 all agents are ready, 1 some are not, 2 could not check.
+    Exit codes: 0 nothing as bad as --fail-on was found, 1 something was, 2 could not check.
     """
     with Connector(settings.load()) as connector:
+        wanted = _selection(connector.mappings, agent or [], country or [], only or [])
         if fresh:
-            connector.sync()
-        reports = list(check_all(connector.directory_store, connector.mappings))
-    if not reports:
-        raise BadData("the directory knows no agents: run `emergency-connector sync` first")
-    if format is Format.JSON:
-        typer.echo(json.dumps(as_json(reports), indent=2))
-    else:
-        print_table(reports, Console())
-    if not all(report.ready for report in reports):
+            _sync(connector)
+        now = connector.clock.now()
+        webhook = webhooks.read(connector.dataverse, connector.mappings, now) if fresh else None
+        around = circumstances(connector.settings, connector.store, now, webhook)
+        with validation(connector.directory_store, connector.mappings, around, wanted) as run, _opened(output) as to:
+            summary = _write(_known(run), format, to, around, connector.mappings)
+    if output:
+        not_ready = summary.agents - summary.ready
+        typer.echo(f"{summary.ready} of {summary.agents} agents are ready, {not_ready} are not: {output}", err=True)
+    if summary.fails(fail_on):
         raise typer.Exit(1)
 
 
-def as_json(reports: list[AgentReport]) -> dict[str, object]:
-    """The result for programs: counts, and each agent with its findings."""
-    return {
-        "agents": len(reports),
-        "ready": sum(report.ready for report in reports),
-        "not_ready": sum(not report.ready for report in reports),
-        "reports": [{**asdict(report), "ready": report.ready} for report in reports],
-    }
+def _sync(connector: Connector) -> None:
+    try:
+        connector.sync()
+    except AlreadyRunning:
+        typer.echo("another sync is running: validating what it has stored so far", err=True)
 
 
-def print_table(reports: list[AgentReport], console: Console) -> None:
-    """Those who are not ready, each reason with its remedy; then the counts."""
-    table = Table("agent", "country", "what is wrong", "what to do", show_lines=True)
-    for report in reports:
-        errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-        for position, finding in enumerate(errors):
-            who, where = (report.name, report.country or "-") if position == 0 else ("", "")
-            evidence = f"\n[dim]{finding.evidence}[/dim]" if finding.evidence else ""
-            table.add_row(who, where, f"{finding.message} [dim]({finding.code})[/dim]{evidence}", finding.remedy)
-    if table.row_count:
-        console.print(table)
-    ready = sum(report.ready for report in reports)
-    console.print(f"{ready} of {len(reports)} agents are ready, {len(reports) - ready} are not.")
-    for severity in (Severity.WARNING, Severity.UNKNOWN):
-        number = sum(finding.severity is severity for report in reports for finding in report.findings)
-        if number:
-            console.print(f"Besides, {severity}: {number} findings; --format json shows them.")
+def _selection(mappings: Mappings, agents: list[str], countries: list[str], codes: list[str]) -> Selection:
+    """What was asked for. Raises BadParameter for a country or code that does not exist."""
+    found = []
+    for text in countries:
+        known = mappings.country(text)
+        if known is None:
+            choices = ", ".join(mappings.countries)
+            raise typer.BadParameter(f"{text} is no supported country: {choices}", param_hint="--country")
+        found.append(known.code)
+    for code in codes:
+        if code not in CODES and code not in PREREQUISITES:
+            raise typer.BadParameter(f"{code} is no code: docs/prerequisites.md lists them", param_hint="--only")
+    return Selection(tuple(agents), tuple(found), tuple(codes))
+
+
+def _known(run: Validation) -> Validation:
+    """The validation, once it is sure that it has agents. Raises BadData otherwise, before anything is written."""
+    first = next(run.agents, None)
+    if first is None:
+        asked = run.wanted.agents or run.wanted.countries
+        told = "the directory knows no such agent" if asked else "the directory knows no agents"
+        raise BadData(f"{told}: run `emergency-connector sync` first{', or correct the filter' if asked else ''}")
+    return Validation(run.organisation, chain([first], run.agents), run.wanted)
+
+
+def _write(run: Validation, kind: Format, to: TextIO, around: Circumstances, mappings: Mappings) -> Summary:
+    match kind:
+        case Format.TABLE:
+            # Colours only for a terminal; in a file the width is one's own choice.
+            return as_table.write(run, Console(file=to, width=160 if to is not sys.stdout else None))
+        case Format.JSON:
+            return as_json.write(run, to)
+        case Format.CSV:
+            return as_csv.write(run, to)
+        case Format.JUNIT:
+            return as_junit.write(run, to)
+        case Format.HTML:
+            names = {code: country.names[0] for code, country in mappings.countries.items()}
+            return as_html.write(run, to, at=around.now, countries=names)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears under its name only when it is whole, readable by its owner alone.
+
+    Raises SettingsError where it cannot be written.
+    """
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    except OSError as error:
+        raise SettingsError(f"--output cannot be written ({type(error).__name__}): choose another file") from None
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        part.replace(output)
+    except OSError as error:
+        raise SettingsError(f"--output cannot be written ({type(error).__name__}): choose another file") from None
+    finally:
+        part.unlink(missing_ok=True)

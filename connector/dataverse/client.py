@@ -1,28 +1,22 @@
 """The Dataverse Web API as far as the connector needs it: read, read changes, update with an ETag, call actions.
 
 Nothing is repeated here. Reads that may wait go through `patiently`; on the emergency path the outbox decides.
+What an answer means, and how long to wait after it, is in `answers.py`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from connector.dataverse.answers import body, breather, refusal
 from connector.dataverse.tokens import Tokens
-from connector.errors import (
-    AuthenticationError,
-    BadData,
-    ConnectorError,
-    EditConflict,
-    MissingPrivilege,
-    NotFound,
-    RetryLater,
-    ServiceRejected,
-)
+from connector.errors import BadData, EditConflict, NotFound, RetryLater
+from connector.logs import log
 
 API = "/api/data/v9.2/"
 PAGE_SIZE = 5000
@@ -30,6 +24,7 @@ PAGE_SIZE = 5000
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 ATTEMPTS = 8
 _HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
+Answer = TypeVar("Answer")
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
@@ -56,16 +51,16 @@ class Dataverse:
 
         Raises RetryLater, AuthenticationError, MissingPrivilege, NotFound, ServiceRejected or BadData.
         """
-        response = self._send("GET", path, params=params, headers={"Prefer": prefer} if prefer else {}, timeout=timeout)
-        return _json(response)
+        return body(self._read(path, params=params, prefer=prefer, timeout=timeout))
 
-    def patiently(self, read: Callable[[], Any]) -> Any:
+    def patiently(self, read: Callable[[], Answer]) -> Answer:
         """Repeats a read that may succeed later: after as long as the service says, or after growing, random pauses
         where it says nothing. Raises the last RetryLater after some minutes of trouble."""
         return Retrying(
             retry=retry_if_exception_type(RetryLater),
             wait=_wait,
             stop=stop_after_attempt(ATTEMPTS),
+            before_sleep=_tell,
             sleep=self._sleep,
             reraise=True,
         )(read)
@@ -95,6 +90,7 @@ class Dataverse:
     def pages(self, first: str, *, prefer: str) -> Iterator[tuple[list[dict[str, Any]], str | None, str | None]]:
         """Reads page after page from a path or link: the rows, the next link, the delta link (last page only).
 
+        Each page is read `patiently`, and later where little is left of what Dataverse lets a user do in five minutes.
         Raises BadData where a link comes back that was followed before, since that would never end.
         """
         followed: set[str] = set()
@@ -102,7 +98,7 @@ class Dataverse:
         while link:
             followed.add(link)
             at = link
-            page = self.patiently(lambda: self.get(at, prefer=prefer))  # noqa: B023 (called at once)
+            page, pause = self.patiently(lambda: self._page(at, prefer))  # noqa: B023 (called at once)
             rows = page.get("value") if isinstance(page, dict) else None
             if not isinstance(rows, list):
                 raise BadData("Dataverse answered a page without rows: report this to its support")
@@ -110,6 +106,20 @@ class Dataverse:
             if link in followed:
                 raise BadData("Dataverse repeats a page link, so the read would never end: try again later")
             yield rows, link, page.get("@odata.deltaLink")
+            del page, rows  # the next page shall not find this one still in memory
+            if link and pause:
+                log().info("dataverse_slows", seconds=round(pause, 1))
+                self._sleep(pause)
+
+    def _page(self, link: str, prefer: str) -> tuple[Any, float]:
+        """A page's JSON, and how many seconds to wait before the next one."""
+        response = self._read(link, prefer=prefer)
+        return body(response), breather(response)
+
+    def _read(
+        self, path: str, *, params: Mapping[str, str] | None = None, prefer: str, timeout: float = READ_SECONDS
+    ) -> requests.Response:
+        return self._send("GET", path, params=params, headers={"Prefer": prefer} if prefer else {}, timeout=timeout)
 
     def _send(
         self,
@@ -138,7 +148,7 @@ class Dataverse:
         except requests.RequestException as error:
             raise RetryLater(f"Dataverse cannot be reached ({type(error).__name__})") from None
         if response.status_code >= 300:
-            raise _refusal(response)
+            raise refusal(response)
         return response
 
 
@@ -149,48 +159,9 @@ def _wait(state: RetryCallState) -> float:
     return wish if wish is not None else float(_backoff(state))
 
 
-def _json(response: requests.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        raise BadData("Dataverse answered something that is no JSON", request_id=_request_id(response)) from None
-
-
-def _request_id(response: requests.Response) -> str | None:
-    return response.headers.get("x-ms-service-request-id") or response.headers.get("REQ_ID")
-
-
-_KINDS: dict[int, tuple[type[ServiceRejected], str]] = {
-    403: (MissingPrivilege, "the application user lacks a privilege on this table"),
-    404: (NotFound, "no such row, table or column"),
-    412: (EditConflict, "the row changed meanwhile, or exists already"),
-}
-
-
-def _refusal(response: requests.Response) -> ConnectorError:
-    """The error that an answer means. Its own text is not passed on: it may quote a row."""
-    status, request_id, code = response.status_code, _request_id(response), _error_code(response)
-    told = f"Dataverse answered {status}{f' ({code})' if code else ''}"
-    if status in (429, 500, 502, 503, 504):
-        return RetryLater(f"{told}: busy or out of order", retry_after=_retry_after(response), request_id=request_id)
-    if status == 401:
-        return AuthenticationError(
-            f"{told}: our token is not accepted; check the application user", request_id=request_id
-        )
-    kind, advice = _KINDS.get(status, (ServiceRejected, "it refuses this request"))
-    return kind(f"{told}: {advice}", status=status, code=code, request_id=request_id)
-
-
-def _error_code(response: requests.Response) -> str:
-    try:
-        code = response.json()["error"]["code"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return code if isinstance(code, str) and len(code) < 60 else ""
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    code = error.code if isinstance(error, RetryLater) else ""
+    log().warning(
+        "dataverse_waits", problem=str(error), code=code, attempt=state.attempt_number, seconds=state.upcoming_sleep
+    )

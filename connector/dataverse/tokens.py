@@ -23,6 +23,7 @@ class Tokens:
         self._http = http
         self._lock = threading.Lock()
         self._app: msal.ConfidentialClientApplication | None = None
+        self._machine: msal.ManagedIdentityClient | None = None
 
     def token(self, scope: str) -> str:
         """A bearer token, at most once a life time from the network.
@@ -47,6 +48,13 @@ class Tokens:
             raise RetryLater(f"Entra ID cannot be reached ({type(error).__name__})") from None
         except msal.exceptions.MsalServiceError:
             raise RetryLater("Entra ID is out of order") from None
+        except (ValueError, RuntimeError) as error:
+            # A wrong authority, or an answer that is none of Entra ID's.
+            raise AuthenticationError(
+                f"Entra ID gave no usable answer ({type(error).__name__}): check EMERGENCY_AUTHORITY and the credential"
+            ) from None
+        except OSError as error:
+            raise SettingsError(f"EMERGENCY_CA_FILE cannot be used ({type(error).__name__})") from None
         if "access_token" not in answer:
             raise AuthenticationError(
                 f"Entra ID gave no token ({answer.get('error')}): check EMERGENCY_CLIENT_ID, the secret or "
@@ -56,8 +64,10 @@ class Tokens:
         return dict(answer)
 
     def _managed_identity(self, scope: str) -> dict[str, Any]:
-        client = msal.ManagedIdentityClient(msal.SystemAssignedManagedIdentity(), http_client=self._http)
-        return dict(client.acquire_token_for_client(resource=scope.removesuffix("/.default")))
+        with self._lock:
+            if self._machine is None:
+                self._machine = msal.ManagedIdentityClient(msal.SystemAssignedManagedIdentity(), http_client=self._http)
+        return dict(self._machine.acquire_token_for_client(resource=scope.removesuffix("/.default")))
 
     def _application(self) -> msal.ConfidentialClientApplication:
         with self._lock:

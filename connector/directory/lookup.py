@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connector.dataverse.client import Dataverse
-from connector.directory import rows
+from connector.directory import progress, rows
 from connector.mappings import Mappings
 from connector.store.database import Database
 
@@ -11,7 +11,9 @@ from connector.store.database import Database
 def fetch_agent(dataverse: Dataverse, directory: Database, mappings: Mappings, agent_id: str, seconds: float) -> None:
     """Stores the agent, if Dataverse knows them. Raises ConnectorError where it does not tell in time."""
     mapping = mappings.tables["agents"]
-    row = dataverse.get(f"{mapping.set}({agent_id})?$select={mapping.select}", timeout=seconds)
+    # Without the columns that the last sync found missing, which would be refused.
+    _, _, query = (progress.selected(directory, mapping.name) or progress.first(mapping)).partition("?")
+    row = dataverse.get(f"{mapping.set}({agent_id})?{query}", timeout=seconds)
     with directory.write() as connection:
         # Generation 0: the next full read decides whether the row stays.
         rows.store(connection, mapping, [row], 0)

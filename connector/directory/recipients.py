@@ -43,19 +43,31 @@ class Change:
 
 
 def read_csv(file: Path) -> list[Wish]:
-    """The wishes of a CSV file with the columns `agent` and `recipients`. Raises BadData naming file and line."""
+    """The wishes of a CSV file with the columns `agent` and `recipients`, separated by commas or semicolons.
+
+    Raises BadData naming file and line where a cell is missing or too many, or an agent stands there twice.
+    """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not {"agent", "recipients"} <= set(reader.fieldnames or ()):
-                raise BadData(f"{file.name}: the first line must name the columns agent and recipients")
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{file.name} cannot be read ({type(error).__name__}): save it as CSV in UTF-8") from None
-    incomplete = [line for line, row in rows if not row["agent"] or row["recipients"] is None]
-    if incomplete:
-        raise BadData(f"{file.name}, line {incomplete[0]}: both columns must be filled")
-    return [Wish(row["agent"].strip(), row["recipients"]) for _, row in rows]
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadData(f"{file}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadData(f"{file} cannot be read ({type(error).__name__}): save it as CSV in UTF-8") from None
+    reader = csv.DictReader(text.splitlines(), delimiter=";" if ";" in text.partition("\n")[0] else ",")
+    if not {"agent", "recipients"} <= set(reader.fieldnames or ()):
+        raise BadData(f"{file}: the first line must name the columns agent and recipients")
+    wishes: dict[str, Wish] = {}
+    for row in reader:
+        where = f"{file}, line {reader.line_num}"
+        if None in row:
+            raise BadData(f"{where}: more cells than columns; put the recipients in quotes")
+        if not row["agent"] or row["recipients"] is None:
+            raise BadData(f"{where}: both columns must be filled")
+        agent = row["agent"].strip()
+        if agent.lower() in wishes:
+            raise BadData(f"{where}: the agent stands in an earlier line, too")
+        wishes[agent.lower()] = Wish(agent, row["recipients"])
+    return list(wishes.values())
 
 
 class Recipients:

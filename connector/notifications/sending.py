@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from connector.acs.email import Email
-from connector.calls.effects import DeleteSentEmail, Notify, SendFromMailbox
+from connector.calls.effects import DeleteSentEmail, Notify, SendFromMailbox, operation_id
 from connector.calls.model import Call, Lease
 from connector.dataverse.client import Dataverse
 from connector.desk import Desk
-from connector.directory.reader import Directory
-from connector.errors import BadData, NotFound, RetryLater
-from connector.logs import log
+from connector.directory.reader import Agent, Directory, Template
+from connector.errors import BadData, GivenUp, NotFound, RetryLater
+from connector.logs import log, where
 from connector.mappings import Mappings
 from connector.metrics import notes, recipients_skipped
 from connector.notifications.message import Message, Notice, compose, for_acs
@@ -21,6 +22,7 @@ from connector.store.outbox import Claim, Recorded
 
 SENT_EMAIL_KEPT = timedelta(minutes=10)
 """How long an e-mail row may take to leave the agent's mailbox before it is first tried to be deleted."""
+MAILBOX_SECONDS = 15.0
 PENDING_EMAIL_KEPT = timedelta(minutes=50)
 """How long after that it may still wait there, before it is deleted unsent."""
 
@@ -37,40 +39,46 @@ class Notifier:
         self._title = settings.template_title
 
     def notify(self, claim: Claim, effect: Notify) -> Recorded:
-        """Hands one message to ACS Email, under an operation id that is the effect's own."""
-        message = self._message(claim.agent_id, effect)
-        self._email.send(
-            for_acs(message, self._email.sender, effect.recipients),
-            claim.id,
-            repeated=claim.attempts > 0 or claim.fence > 1,
-        )
-        return self._accepted(claim.id, effect)
+        """Hands one message to ACS Email, under an operation id that stays the same however often it is tried."""
+        message = for_acs(self._message(claim.agent_id, effect), self._email.sender, effect.recipients)
+        repeated = claim.attempts > 0 or claim.fence > 1 or effect.attempt > 1
+        self._email.send(message, operation_id(effect), repeated=repeated)
+        return self._accepted(effect)
+
+    def was_accepted(self, effect: Notify) -> Recorded:
+        """Raises GivenUp unless ACS Email knows the message. For an answer that was lost."""
+        if not self._email.was_accepted(operation_id(effect)):
+            raise GivenUp("ACS Email does not know the message")
+        return self._accepted(effect)
 
     def send_from_mailbox(self, claim: Claim, effect: SendFromMailbox) -> Recorded:
         """Lets Dataverse send the message from the agent's mailbox.
 
-        The row's id is the effect's own, so a repetition makes no second row; the row is deleted later.
+        The row's id stays the same however often it is tried, so there is one row, and it is sent once; it is deleted
+        later.
         """
-        message = self._message(claim.agent_id, effect)
-        names = self._mappings.email
-        row = {
-            names["id"]: claim.id,
+        names, email_id = self._mappings.email, operation_id(effect)
+        self._dataverse.create_once(names["set"], {names["id"]: email_id, **self._row(claim.agent_id, effect)})
+        row = self._dataverse.get(f"{names['set']}({email_id})?$select={names['status']}", timeout=MAILBOX_SECONDS)
+        if row.get(names["status"]) == names["draft_status"]:
+            sending = f"{names['set']}({email_id})/{names['send_action']}"
+            self._dataverse.act(sending, {"IssueSend": True}, timeout=MAILBOX_SECONDS)
+        due = self._desk.clock.now() + SENT_EMAIL_KEPT
+        self._desk.ask([DeleteSentEmail(effect.call_id, email_id, due)], claim.agent_id)
+        return self._accepted(effect)
+
+    def _row(self, agent_id: str, effect: SendFromMailbox) -> dict[str, Any]:
+        message, names = self._message(agent_id, effect), self._mappings.email
+        sender = f"/{self._mappings.tables['agents'].set}({agent_id})"
+        return {
             names["subject"]: message.subject,
             names["body"]: message.html,
             names["direction"]: True,
             names["parties"]: [
-                {
-                    names["sender"]: f"/{self._mappings.tables['agents'].set}({claim.agent_id})",
-                    names["role"]: names["from_role"],
-                },
+                {names["sender"]: sender, names["role"]: names["from_role"]},
                 *({names["address"]: address, names["role"]: names["to_role"]} for address in effect.recipients),
             ],
         }
-        self._dataverse.create_once(names["set"], row)
-        self._dataverse.act(f"{names['set']}({claim.id})/{names['send_action']}", {"IssueSend": True})
-        due = self._desk.clock.now() + SENT_EMAIL_KEPT
-        self._desk.ask([DeleteSentEmail(effect.call_id, claim.id, due)], claim.agent_id)
-        return self._accepted(claim.id, effect)
 
     def delete_sent_email(self, _claim: Claim, effect: DeleteSentEmail) -> None:
         """Deletes the row that the second channel left, once it has been sent.
@@ -89,16 +97,31 @@ class Notifier:
             raise RetryLater("the message has not left the agent's mailbox yet", retry_after=seconds)
         self._dataverse.delete(names["set"], effect.email_id)
 
-    def _accepted(self, operation_id: str, effect: Notify | SendFromMailbox) -> Recorded:
+    def _accepted(self, effect: Notify | SendFromMailbox) -> Recorded:
         at, count = self._desk.clock.now(), len(effect.recipients)
-        return lambda connection: calls.record_message(connection, operation_id, effect.call_id, count, at)
+        return lambda connection: calls.record_message(connection, operation_id(effect), effect.call_id, count, at)
+
+    def _template(self) -> Template | None:
+        """The organisation's template; without it, or without the directory, the standard text does."""
+        try:
+            return self._directory.template(self._title)
+        except Exception as error:  # noqa: BLE001 (whatever ails the directory, the message goes out)
+            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
+            return None
+
+    def _agent(self, agent_id: str) -> Agent | None:
+        try:
+            return self._directory.agent(agent_id)
+        except Exception as error:  # noqa: BLE001 (whatever ails the directory, the message goes out)
+            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
+            return None
 
     def _message(self, agent_id: str, effect: Notify | SendFromMailbox) -> Message:
         with self._desk.store.read() as connection:
             found = calls.find(connection, effect.call_id)
         if found is None:
             raise BadData("the call is forgotten, so there is nothing to tell of")
-        template = self._directory.template(self._title)
+        template = self._template()
         body = (template.body or template.html) if template else ""
         message = compose(
             self._notice(agent_id, effect, *found),
@@ -112,7 +135,7 @@ class Notifier:
         return message
 
     def _notice(self, agent_id: str, effect: Notify | SendFromMailbox, call: Call, lease: Lease | None) -> Notice:
-        agent = self._directory.agent(agent_id)
+        agent = self._agent(agent_id)
         if agent and agent.invalid_recipients:
             recipients_skipped.inc(agent.invalid_recipients)
         country = self._mappings.country(call.country) or self._mappings.country(agent.country if agent else None)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from connector.acs.numbers import PurchasedNumber, Routing
 from connector.directory.addresses import Addresses
 from connector.mappings import Country
+
+Permission = Literal["granted", "denied", "prompt"]
+"""What the browser's Permissions API says of geolocation."""
+Accuracy = Literal["precise", "approximate", "coarse", "unknown"]
 
 
 class Carrier(StrEnum):
@@ -21,16 +27,24 @@ class Carrier(StrEnum):
 
 @dataclass(frozen=True)
 class PhoneNumber:
-    """A phone number of Dynamics (E.164 where it could be read)."""
+    """A phone number of Dynamics (E.164 where it could be read). `outbound`: it is active and may make calls."""
 
     number: str
     outbound: bool
     carrier: Carrier
+    active: bool = True
+
+    def __str__(self) -> str:
+        state = f"Make calls {'on' if self.outbound else 'off'}" if self.active else "Inactive"
+        return f"number {self.number} ({self.carrier}, {state})"
 
 
 @dataclass(frozen=True)
 class OutboundProfile:
-    """A voice outbound profile: an outbound work stream with a voice channel, and the channel's number."""
+    """A voice outbound profile: an outbound work stream with a voice channel, and the channel's number.
+
+    `direction` is the work stream's, as people know it. `has_channel` counts active channels only.
+    """
 
     name: str
     active: bool
@@ -38,6 +52,8 @@ class OutboundProfile:
     voice: bool
     has_channel: bool
     number: PhoneNumber | None
+    direction: str = ""
+    inactive_channels: int = 0
 
     @property
     def works(self) -> bool:
@@ -56,7 +72,10 @@ class CapacityProfile:
 
 @dataclass(frozen=True)
 class Mailbox:
-    """The state of an agent's mailbox, as the server-side synchronisation left it."""
+    """The state of an agent's mailbox, as the server-side synchronisation left it.
+
+    `method` and `approval` are the values as the admin center shows them.
+    """
 
     active: bool
     server_side: bool
@@ -64,6 +83,23 @@ class Mailbox:
     tested: bool
     test_succeeded: bool
     approved: bool
+    method: str = ""
+    approval: str = ""
+
+
+@dataclass(frozen=True)
+class LocationCheck:
+    """What an agent's browser said of its location, and when. The coordinates themselves are kept nowhere.
+
+    `country`: the supported country it was in, or None; `country_told`: the code that was found or given.
+    """
+
+    at: datetime
+    permission: Permission
+    accuracy: Accuracy
+    country: Country | None
+    country_told: str
+    expired: bool
 
 
 @dataclass(frozen=True)
@@ -81,6 +117,12 @@ class AgentFacts:
     mailbox: Mailbox | None
     personal_number: PhoneNumber | None
     recipients: Addresses
+    email: str = ""
+    location_check: LocationCheck | None = None
+    address_elsewhere: str = ""
+    """The country of the address, where it is not a supported one."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What a template may name of the agent."""
 
     @property
     def number(self) -> PhoneNumber | None:
@@ -91,9 +133,87 @@ class AgentFacts:
         return next((outbound.number for outbound in tied if outbound.works), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AcsFacts:
-    """What the ACS resource owns and how it routes; `purchased` by number (E.164)."""
+    """What the ACS resource owns and how it routes; `purchased` by number (E.164).
+
+    Equal only to itself, so that what follows from it can be remembered for all agents of a run.
+    """
 
     purchased: Mapping[str, PurchasedNumber]
     routing: Routing
+
+
+@dataclass(frozen=True)
+class TemplateFacts:
+    """Subject and body of the notification template (XSLT or HTML), and how its XSLT names the agent."""
+
+    title: str
+    subject: str
+    body: str
+    entity: str
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """A webhook step in Dataverse on one of our messages, and its failed deliveries of late."""
+
+    name: str
+    event: str
+    enabled: bool
+    failures: int = 0
+    last_failure: str = ""
+
+
+@dataclass(frozen=True)
+class WebhookFacts:
+    """The webhook steps as Dataverse lists them. `refused`: why they could not be read, empty if they could."""
+
+    steps: tuple[StepFacts, ...] = ()
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class TableState:
+    """How the directory stands with one table: when it was last read whole or brought up to date, and what it lacks."""
+
+    name: str
+    completed_at: datetime | None
+    problems: tuple[tuple[str, str], ...] = ()
+    """What the sync met: its code, and what it says."""
+
+
+@dataclass(frozen=True)
+class OrganisationFacts:
+    """What concerns every agent alike. None: not looked at, so not judged."""
+
+    acs: AcsFacts
+    now: datetime
+    template_title: str
+    template: TemplateFacts | None = None
+    pool: Mapping[str, tuple[int, int]] | None = None
+    """By country: callback numbers, and how many of them are free."""
+    sender: str | None = None
+    fallback_recipients: bool | None = None
+    webhook: WebhookFacts | None = None
+    tables: tuple[TableState, ...] = ()
+    left_to_dynamics: frozenset[str] = frozenset()
+    """Steps that the settings switch off."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a validation knows besides the directory; the defaults judge the directory alone."""
+
+    now: datetime
+    template_title: str = "Emergency Call Notification Template"
+    location_days: int = 30
+    pool: Mapping[str, tuple[int, int]] | None = None
+    sender: str | None = None
+    fallback_recipients: bool | None = None
+    webhook: WebhookFacts | None = None
+    left_to_dynamics: frozenset[str] = frozenset()
+
+    @property
+    def location_valid_for(self) -> timedelta:
+        return timedelta(days=self.location_days)

@@ -1,7 +1,7 @@
 """P3: the agent's mailbox is enabled.
 
 Microsoft does not say which columns make "enabled". Judged here: active, sent by server-side synchronisation, outgoing
-e-mail enabled, tested with success, and its address approved.
+e-mail enabled, tested with success, and its address approved. Incoming e-mail does not matter: the notice only leaves.
 """
 
 from __future__ import annotations
@@ -16,27 +16,53 @@ _WHERE = "Power Platform admin center > Environment > Settings > Email > Mailbox
 
 def check(agent: AgentFacts) -> Iterator[Finding]:
     """Yields a finding for each thing that is wrong."""
-    mailbox = agent.mailbox
+    mailbox, whose = agent.mailbox, agent.email or agent.name
     if mailbox is None:
-        yield error("mailbox.missing", "has no mailbox", "give the user a primary e-mail address")
-        return
-    if not mailbox.active:
-        yield error("mailbox.inactive", "mailbox is inactive", _WHERE + "activate it")
-    if not mailbox.server_side:
         yield error(
+            "mailbox.missing",
+            "has no mailbox",
+            "Power Platform admin center > Users: give the user a primary e-mail address",
+            f"user {whose}: no mailbox",
+        )
+        return
+    steps = (
+        (mailbox.active, "mailbox.inactive", "mailbox is inactive", "activate it", "Inactive"),
+        (
+            mailbox.server_side,
             "mailbox.not_server_side",
             "outgoing e-mail is not sent by server-side synchronisation",
-            _WHERE + "set Outgoing Email to Server-Side Synchronization",
-        )
-    if not mailbox.outgoing_enabled:
-        yield error(
-            "mailbox.outgoing_disabled", "outgoing e-mail is disabled", _WHERE + "enable it for outgoing e-mail"
-        )
-    if not mailbox.approved:
-        yield error("mailbox.not_approved", "e-mail address is not approved", _WHERE + "Approve Email")
-    if not mailbox.tested:
-        yield error("mailbox.not_tested", "mailbox was never tested", _WHERE + "Test & Enable Mailbox")
-    elif not mailbox.test_succeeded:
-        yield error(
-            "mailbox.test_failed", "the mailbox's test failed", _WHERE + "see its alerts, then Test & Enable Mailbox"
-        )
+            "set Outgoing Email to Server-Side Synchronization",
+            f"Outgoing Email: {mailbox.method or 'not set'}",
+        ),
+        (
+            mailbox.outgoing_enabled,
+            "mailbox.outgoing_disabled",
+            "outgoing e-mail is disabled",
+            "enable it for outgoing e-mail",
+            "enabled for outgoing e-mail: No",
+        ),
+        (
+            mailbox.approved,
+            "mailbox.not_approved",
+            "e-mail address is not approved",
+            "Approve Email",
+            f"approval: {mailbox.approval or 'not set'}, approved by the Office 365 administrator: No",
+        ),
+        (
+            mailbox.tested,
+            "mailbox.not_tested",
+            "mailbox was never tested",
+            "Test & Enable Mailbox",
+            "outgoing test: Not Run",
+        ),
+        (
+            mailbox.test_succeeded or not mailbox.tested,
+            "mailbox.test_failed",
+            "the mailbox's test failed",
+            "see its alerts, then Test & Enable Mailbox",
+            "outgoing test: Failure",
+        ),
+    )
+    for whole, code, message, remedy, decided in steps:
+        if not whole:
+            yield error(code, message, _WHERE + remedy, f"mailbox of {whose}: {decided}")

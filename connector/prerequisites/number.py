@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 
 from connector.acs.numbers import Route
 from connector.prerequisites.facts import AcsFacts, AgentFacts, Carrier, PhoneNumber
@@ -27,19 +28,20 @@ def check(agent: AgentFacts, acs: AcsFacts) -> Iterator[Finding]:
             "number.none",
             "has no number to call from",
             "give the agent a phone number (tab Omnichannel), or an outbound profile whose number can make calls",
+            f"own: {agent.personal_number or 'none'}; no outbound profile of the agent works",
         )
         return
-    caught = tuple(_caught(agent, acs))
+    caught = _caught(acs, agent.country.emergency if agent.country else ())
     if number.carrier is Carrier.CALLING_PLAN:
         yield from _calling_plan(number, acs, caught)
     elif number.carrier is Carrier.DIRECT_ROUTING:
-        yield from _direct_routing(acs, caught)
+        yield from _direct_routing(number, acs, caught)
     else:
         yield error(
             "number.carrier_unknown",
             "who carries the number's calls cannot be told",
             "delete the number in the admin center and add it again",
-            number.number,
+            str(number),
         )
 
 
@@ -50,14 +52,14 @@ def _calling_plan(number: PhoneNumber, acs: AcsFacts, caught: tuple[str, ...]) -
             "number.not_purchased",
             "the ACS resource does not own the agent's number",
             "connect Dynamics to the ACS resource that owns it, or assign another number",
-            number.number,
+            f"{number}: not among the {len(acs.purchased)} numbers of the ACS resource",
         )
     elif "outbound" not in owned.calling:
         yield error(
             "number.no_outbound",
             "the agent's number cannot make calls",
             "Azure portal > Communication Service > Phone numbers: enable outbound calling",
-            f"{number.number}: calling {owned.calling}",
+            f"{number}: calling {owned.calling} at the ACS resource",
         )
     if caught:
         yield warning(
@@ -68,16 +70,20 @@ def _calling_plan(number: PhoneNumber, acs: AcsFacts, caught: tuple[str, ...]) -
         )
 
 
-def _direct_routing(acs: AcsFacts, caught: tuple[str, ...]) -> Iterator[Finding]:
+def _direct_routing(number: PhoneNumber, acs: AcsFacts, caught: tuple[str, ...]) -> Iterator[Finding]:
     if acs.routing.trunks == 0:
         yield error(
-            "routing.no_trunk", "the ACS resource has no direct-routing trunk", "add the session border controller"
+            "routing.no_trunk",
+            "the ACS resource has no direct-routing trunk",
+            "Azure portal > Communication Service > Direct routing: add the session border controller",
+            "0 trunks",
         )
     if not any("outbound" in owned.calling for owned in acs.purchased.values()):
         yield error(
             "routing.no_purchased_number",
             "the ACS resource owns no number that can make calls, by which an emergency call could leave",
-            "buy at least one number with outbound calling",
+            "Azure portal > Communication Service > Phone numbers: buy at least one number with outbound calling",
+            f"{len(acs.purchased)} numbers, none with outbound calling",
         )
     if caught:
         yield error(
@@ -90,27 +96,46 @@ def _direct_routing(acs: AcsFacts, caught: tuple[str, ...]) -> Iterator[Finding]
         "carrier.third_party",
         "a third-party carrier carries the agent's calls",
         "agree with the carrier how it handles emergency calls and callbacks",
+        str(number),
     )
 
 
-def _caught(agent: AgentFacts, acs: AcsFacts) -> Iterator[str]:
-    """Each emergency number of the agent's country that a rule catches, with the first such rule."""
-    for dialled in agent.country.emergency if agent.country else ():
-        for route in acs.routing.routes:
+@lru_cache(maxsize=64)
+def _caught(acs: AcsFacts, emergency: tuple[str, ...]) -> tuple[str, ...]:
+    """Each emergency number of a country that a rule catches, with the first such rule.
+
+    ACS takes the first rule that matches, in the order of the list. [documented: direct routing]
+    """
+    caught = []
+    for dialled in emergency:
+        for position, route in enumerate(acs.routing.routes, start=1):
             if may_match(route, dialled):
-                yield f"{dialled}: rule {route.name}"
+                unread = "" if readable(route) else " cannot be read here, so it may match"
+                place = f"rule {position} of {len(acs.routing.routes)}"
+                caught.append(f"{dialled}: {place}, {route.name} ({route.pattern}){unread}")
                 break
+    return tuple(caught)
 
 
 def may_match(route: Route, dialled: str) -> bool:
     """Whether a rule may catch a dialled string. Its pattern is a .NET one: what Python cannot read may match."""
+    pattern = _compiled(route.pattern)
+    return pattern is None or any(pattern.search(form) for form in (dialled, f"+{dialled}"))
+
+
+def readable(route: Route) -> bool:
+    """Whether Python reads the rule's pattern the way .NET does."""
+    return _compiled(route.pattern) is not None
+
+
+@lru_cache(maxsize=500)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
     # Subtraction of character classes is .NET's own; Python reads it as something else.
-    if "-[" in route.pattern:
-        return True
+    if "-[" in pattern:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)
-            pattern = re.compile(route.pattern)
+            return re.compile(pattern)
     except (re.error, OverflowError, RecursionError, FutureWarning):
-        return True
-    return any(pattern.search(form) for form in (dialled, f"+{dialled}"))
+        return None

@@ -17,6 +17,7 @@ def check(agent: AgentFacts) -> Iterator[Finding]:
             "recipients.none",
             "nobody is told of the agent's emergency call but the organisation's fallback recipients",
             _WHERE + "enter addresses, separated by semicolons",
+            f"{len(agent.recipients.invalid)} entries, 0 valid addresses",
         )
     if agent.recipients.invalid:
         yield warning(

@@ -5,6 +5,7 @@ Dataverse tries once more after 502, 503 and 504 only; Event Grid drops an event
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from connector import announcements
 from connector.assembly import Connector
 from connector.directory.sync import ages
 from connector.errors import BadData, ConnectorError, RetryLater
@@ -22,7 +22,9 @@ from connector.logs import log, where
 from connector.metrics import REGISTRY, deliveries, directory_age, pool_free
 from connector.service import event_grid, intake
 from connector.service.answers import CallAnswer, Panel, panel
+from connector.service.location import location_router
 from connector.service.requests import authenticate, read_body
+from connector.settings import Settings
 from connector.store import calls
 
 STRIPPED = "x-ms-dynamics-msg-size-exceeded"
@@ -53,6 +55,7 @@ def create_app(connector: Connector) -> FastAPI:
     _add_faults(app)
     _add_webhooks(app, connector)
     _add_calls(app, connector)
+    app.include_router(location_router(connector))
     _add_health(app, connector)
     return app
 
@@ -73,27 +76,36 @@ def _add_faults(app: FastAPI) -> None:
         return JSONResponse({"detail": "try again"}, 503, {"Retry-After": "1"})
 
 
+async def admitted(request: Request, settings: Settings, sender: str) -> bytes:
+    """The body of a request that may come in. Raises HTTPException, and counts it, for any other."""
+    try:
+        authenticate(request, settings)
+        return await read_body(request, settings.max_body_bytes)
+    except HTTPException as refusal:
+        deliveries.labels(sender, f"refused_{refusal.status_code}").inc()
+        log().warning("delivery_refused", source=sender, status=refusal.status_code)
+        raise
+
+
+def counted(sender: str, error: BadData) -> BadData:
+    """An unreadable body, counted."""
+    deliveries.labels(sender, "refused_400").inc()
+    log().warning("delivery_refused", source=sender, status=400, problem=str(error))
+    return error
+
+
+def _body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Describes a body that the handler reads itself: a wrong part must not cost the whole announcement."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
+
+
 def _add_webhooks(app: FastAPI, connector: Connector) -> None:
     settings = connector.settings
-
-    async def admitted(request: Request, sender: str) -> bytes:
-        try:
-            authenticate(request, settings)
-            return await read_body(request, settings.max_body_bytes)
-        except HTTPException as refusal:
-            deliveries.labels(sender, f"refused_{refusal.status_code}").inc()
-            log().warning("delivery_refused", source=sender, status=refusal.status_code)
-            raise
-
-    def counted(sender: str, error: BadData) -> BadData:
-        deliveries.labels(sender, "refused_400").inc()
-        log().warning("delivery_refused", source=sender, status=400, problem=str(error))
-        return error
 
     @app.post("/webhooks/dataverse", tags=["webhooks"])
     async def dataverse(request: Request) -> CallAnswer:
         """Takes a RemoteExecutionContext; messages that announce no emergency call are answered and ignored."""
-        body = await admitted(request, "dataverse")
+        body = await admitted(request, settings, "dataverse")
         try:
             return await run_in_threadpool(intake.from_dataverse, connector, body, stripped=STRIPPED in request.headers)
         except BadData as error:
@@ -102,7 +114,7 @@ def _add_webhooks(app: FastAPI, connector: Connector) -> None:
     @app.post("/webhooks/eventgrid", tags=["webhooks"])
     async def eventgrid(request: Request) -> dict[str, str]:
         """Takes events of ACS: incoming calls, delivery reports, and the question whether we want them."""
-        body = await admitted(request, "eventgrid")
+        body = await admitted(request, settings, "eventgrid")
         try:
             events = event_grid.read_events(body)
             code = event_grid.validation_code(events, settings.eventgrid_topic)
@@ -124,14 +136,20 @@ def _add_webhooks(app: FastAPI, connector: Connector) -> None:
 def _add_calls(app: FastAPI, connector: Connector) -> None:
     settings = connector.settings
 
-    @app.post("/api/v1/calls", tags=["calls"], status_code=201)
-    def announce(request: Request, call: NewCall) -> CallAnswer:
-        """A soft-phone dials: the same as the webhook, without Dataverse in between."""
-        authenticate(request, settings)
-        values = call.model_dump(mode="json")
-        values["at"] = values.pop("dialled_at")
-        announced = announcements.from_parts("dialled", f"api/{connector.clock.now().isoformat()}", values)
-        return intake.announce(connector, announced, "api")
+    @app.post("/api/v1/calls", tags=["calls"], status_code=201, openapi_extra=_body_of(NewCall))
+    async def announce(request: Request, response: Response) -> CallAnswer:
+        """A soft-phone dials: the same as the webhook, without Dataverse in between.
+
+        201 for a call; 200 for a dial that is no emergency. Whatever cannot be read is left out, and still alarms.
+        """
+        body = await admitted(request, settings, "api")
+        try:
+            answer = await run_in_threadpool(intake.from_soft_phone, connector, body, tuple(NewCall.model_fields))
+        except BadData as error:
+            raise counted("api", error) from error
+        if answer.status == "ignored":
+            response.status_code = 200
+        return answer
 
     @app.post("/api/v1/calls/{call_id}/end", tags=["calls"])
     def end(request: Request, call_id: str) -> CallAnswer:
@@ -172,6 +190,8 @@ def _add_health(app: FastAPI, connector: Connector) -> None:
             with connector.store.read() as connection:
                 pool = calls.pool_size(connection)
             directory = ages(connector.directory_store, connector.clock, connector.mappings.tables)
+            if not connector.performs:
+                raise RetryLater("effects are not performed: restart the service")
         except ConnectorError as error:
             return JSONResponse({"status": "not ready", "problem": str(error)}, 503)
         free = {country: left for country, (_, left) in pool.items()}
@@ -180,10 +200,11 @@ def _add_health(app: FastAPI, connector: Connector) -> None:
     @app.get("/metrics", tags=["health"])
     def metrics() -> Response:
         """Counters for Prometheus. None of them names anybody."""
-        with connector.store.read() as connection:
-            for country, (_, left) in calls.pool_size(connection).items():
-                pool_free.labels(country).set(left)
-        for table, age in ages(connector.directory_store, connector.clock, connector.mappings.tables).items():
-            if age is not None:
-                directory_age.labels(table).set(age)
+        with suppress(ConnectorError):  # the counters are needed most when a database is down
+            with connector.store.read() as connection:
+                for country, (_, left) in calls.pool_size(connection).items():
+                    pool_free.labels(country).set(left)
+            for table, age in ages(connector.directory_store, connector.clock, connector.mappings.tables).items():
+                if age is not None:
+                    directory_age.labels(table).set(age)
         return PlainTextResponse(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

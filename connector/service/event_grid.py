@@ -98,7 +98,7 @@ def _delivery_report(connector: Connector, event: dict[str, Any]) -> None:
     operation_id = str(data.get("messageId", "")).lower()
     now = connector.clock.now()
     with connector.store.write() as connection:
-        fresh = calls.remember_delivery(connection, f"report/{_event_key(event)}", now)
+        fresh = calls.remember_delivery(connection, f"report/{_event_key(event)}", now) is None
         known = fresh and calls.record_delivery(connection, operation_id, delivered=REPORTS.get(status, False))
     deliveries.labels("eventgrid", "report" if known else "report_of_no_message" if fresh else "again").inc()
     if fresh:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from datetime import timedelta
 
 from connector import announcements
-from connector.announcements import Announcement
+from connector.announcements import Announcement, from_parts
 from connector.assembly import Connector
 from connector.calls.effects import ReadAnnouncement, derive_id
 from connector.calls.events import Dialled, Ended
-from connector.calls.model import Call
+from connector.calls.model import AgentState, Call
 from connector.dataverse.remote_context import RemoteContext, parse
+from connector.errors import BadData
 from connector.logs import log
 from connector.mappings import EventMapping
 from connector.metrics import deliveries, notes
@@ -37,7 +40,28 @@ def from_dataverse(connector: Connector, body: bytes, *, stripped: bool) -> Call
     if announcement is None:
         deliveries.labels("dataverse", "no_news").inc()
         return IGNORED
+    if mapping.table and context.row_id and announcement.kind == "ended" and announcement.agent_id is None:
+        # The target of an update holds only what was changed, which the agent was not.
+        return _read_again(connector, context, mapping)
     return announce(connector, announcement, "dataverse")
+
+
+def from_soft_phone(connector: Connector, body: bytes, known: Collection[str]) -> CallAnswer:
+    """Deals with the announcement of a soft-phone, an object with some of the `known` parts.
+
+    Raises BadData if the body is no JSON object, RetryLater if the store cannot be used.
+    """
+    try:
+        values = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise BadData("the body is not JSON") from None
+    if not isinstance(values, dict):
+        raise BadData("the body is no JSON object")
+    if values.keys() - set(known):
+        notes.labels("announcement_unknown_parts").inc()
+        log().warning("announcement_unknown_parts", source="api", count=len(values.keys() - set(known)))
+    source = f"api/{connector.clock.now().isoformat()}"
+    return announce(connector, from_parts("dialled", source, {**values, "at": values.get("dialled_at")}), "api")
 
 
 def announce(connector: Connector, announcement: Announcement, sender: str) -> CallAnswer:
@@ -57,9 +81,16 @@ def announce(connector: Connector, announcement: Announcement, sender: str) -> C
 def _deal_with(connector: Connector, event: Dialled | Ended, sender: str) -> CallAnswer:
     outcome = connector.desk.handle(event)
     deliveries.labels(sender, "accepted").inc()
-    call_id = event.call_id or (outcome.state.calls[-1].id if outcome.state and outcome.state.calls else "")
+    call_id = _call_id(event, outcome.state)
     log().info("announced", source=sender, kind=type(event).__name__.lower(), call_id=call_id)
     return answer(call_id, outcome.state, with_panel="panel" not in connector.settings.excluded_steps)
+
+
+def _call_id(event: Dialled | Ended, state: AgentState | None) -> str:
+    """The call that an event was about: the announced one, else the agent's latest."""
+    if event.call_id and (state is None or state.call(event.call_id) or not state.calls):
+        return event.call_id
+    return state.calls[-1].id if state and state.calls else ""
 
 
 def _read_again(connector: Connector, context: RemoteContext, mapping: EventMapping) -> CallAnswer:
@@ -70,7 +101,7 @@ def _read_again(connector: Connector, context: RemoteContext, mapping: EventMapp
         event="ended" if mapping.event == "ended" else "dialled",
         table=mapping.table,
         row_id=row_id,
-        give_up_at=connector.clock.now() + READ_AGAIN_FOR,
+        until=connector.clock.now() + READ_AGAIN_FOR,
     )
     connector.desk.ask([effect], "")
     deliveries.labels("dataverse", "read_again").inc()

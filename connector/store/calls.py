@@ -90,6 +90,8 @@ def _save_leases(connection: Connection, before: AgentState, after: AgentState) 
 
 def forget(connection: Connection, agent_id: str) -> None:
     """Deletes everything of an agent's calls. `Database.purge` then makes it unreadable."""
+    if not agent_id:
+        return  # effects of nobody's are no agent's to forget
     connection.execute(delete(effects).where(effects.c.agent_id == agent_id))
     owned = select(calls.c.id).where(calls.c.agent_id == agent_id)
     connection.execute(delete(messages).where(messages.c.call_id.in_(owned)))
@@ -138,15 +140,32 @@ def waiting(connection: Connection, at: datetime) -> list[str]:
     return [row.agent_id for row in rows]
 
 
-def remember_delivery(connection: Connection, key: str, at: datetime) -> bool:
-    """Notes that a delivery was served. False: it was served before. Only a hash of `key` is kept."""
+def remember_delivery(connection: Connection, key: str, at: datetime) -> datetime | None:
+    """Notes that a delivery is served; None, or when it was served before. Only a hash of `key` is kept."""
     hashed = sha256(key.encode()).hexdigest()
-    return insert_new(connection, seen, key=hashed, seen_at=at)
+    if insert_new(connection, seen, key=hashed, seen_at=at):
+        return None
+    served: datetime = connection.execute(select(seen.c.seen_at).where(seen.c.key == hashed)).scalar_one()
+    return served
 
 
 def drop_deliveries(connection: Connection, before: datetime) -> int:
     """Forgets deliveries served before a time; the number forgotten."""
     return connection.execute(delete(seen).where(seen.c.seen_at < before)).rowcount
+
+
+def overdue(connection: Connection, before: datetime) -> list[tuple[str, str]]:
+    """Agents whose window ended before a time and still are not forgotten, each with a call of theirs."""
+    timer = select(effects.c.id).where(
+        effects.c.agent_id == emergencies.c.agent_id, effects.c.kind == "close_window", effects.c.status == "pending"
+    )
+    rows = connection.execute(
+        select(emergencies.c.agent_id, func.min(calls.c.id))
+        .join(calls, calls.c.agent_id == emergencies.c.agent_id)
+        .where(emergencies.c.window_ends_at < before, ~timer.exists())
+        .group_by(emergencies.c.agent_id)
+    )
+    return [(agent_id, call_id) for agent_id, call_id in rows]
 
 
 def record_message(connection: Connection, operation_id: str, call_id: str, recipients: int, at: datetime) -> None:

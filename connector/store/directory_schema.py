@@ -16,12 +16,13 @@ metadata = MetaData()
 
 def _mirror(name: str, *columns: Column[object]) -> Table:
     """A mirrored table: Dataverse's row id, the columns, and the full read that saw the row last."""
-    seen = Column("generation", Integer, nullable=False, index=True)
+    seen = Column("generation", Integer, nullable=False)
     return Table(name, metadata, Column("id", String(36), primary_key=True), *columns, seen)
 
 
-def _id(name: str) -> Column[object]:
-    return Column(name, String(36), index=True)
+def _id(name: str, *, index: bool = True) -> Column[object]:
+    # Each index makes a first read of a million rows slower: only what is searched by has one.
+    return Column(name, String(36), index=index)
 
 
 agents = _mirror(
@@ -31,8 +32,8 @@ agents = _mirror(
     Column("identity", String(36)),
     Column("country_name", String(120)),
     Column("recipients", Text),
-    _id("phone_number_id"),
-    _id("mailbox_id"),
+    _id("phone_number_id", index=False),
+    _id("mailbox_id", index=False),
     Column("disabled", Boolean),
     Column("access_mode", Integer),
     Column("attributes", JSON),
@@ -87,6 +88,12 @@ sync_progress = Table(
     Column("generation", Integer, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("completed_at", UtcTime),
+    # The entity set and columns that the links read: if others are wanted, the table is read from the start.
+    Column("selected", Text),
+    # Whether the full read that `next_link` continues asked for change tracking.
+    Column("tracked", Boolean),
+    # What stands in the way: a list of {"code", "text"}, see `connector.directory.problems`.
+    Column("problems", JSON),
 )
 """How far each table has been read. A `next_link` marks progress; only a completed read leaves a `delta_link`."""
 
@@ -108,3 +115,14 @@ sip_routing = Table(
     Column("routes", JSON, nullable=False),
 )
 """Direct routing of the ACS resource: one row, the routes in the order in which they apply."""
+
+location_checks = Table(
+    "location_checks",
+    metadata,
+    Column("agent_id", String(36), primary_key=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("permission", String(10), nullable=False),
+    Column("accuracy", String(12), nullable=False),
+    Column("country", String(2)),
+)
+"""What each agent's browser last said of its location: whether it may tell it, how exactly, the country; not where."""

@@ -7,19 +7,23 @@ simply claimable again. On PostgreSQL `FOR UPDATE SKIP LOCKED` hands out differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from connector.calls.effects import Effect, effect_id, from_json, to_json
+from connector.logs import log
 from connector.store.calls import insert_all_new
 from connector.store.schema import effects
 
 CLAIM = timedelta(seconds=5)
 """How long a claim holds, renewed at a third of that; another machine goes on after this time at the latest."""
+UNREADABLE_WAIT = timedelta(minutes=5)
+_UNCLAIMED: dict[str, Any] = {"owner": None, "claimed_until": None}
 TIMERS = ("close_window", "guard_call", "offer_numbers")
 """Effects that no call waits for: they do not hold up forgetting."""
 
@@ -80,8 +84,13 @@ def _occupied(connection: Connection, lane: str) -> bool:
     return connection.execute(before.limit(1)).first() is not None
 
 
-def claim_due(connection: Connection, at: datetime, owner: str, most: int) -> list[Claim]:
-    """Claims effects that are due and nobody's, the oldest first; of a lane only its head."""
+def claim_due(
+    connection: Connection, at: datetime, owner: str, most: int, *, kinds: Sequence[str], busy: Collection[str] = ()
+) -> list[Claim]:
+    """Claims effects of some kinds that are due and nobody's, the oldest first; of a lane only its head.
+
+    `busy` are those that this process still performs: its own claim on them may have run out.
+    """
     head, before = effects.alias("head"), effects.alias("before")
     blocked = (
         select(before.c.id)
@@ -90,7 +99,7 @@ def claim_due(connection: Connection, at: datetime, owner: str, most: int) -> li
     )
     due = (
         select(head.c.position)
-        .where(head.c.status == "pending", head.c.run_at <= at)
+        .where(head.c.status == "pending", head.c.run_at <= at, head.c.kind.in_(kinds), head.c.id.not_in(busy))
         .where(or_(head.c.claimed_until.is_(None), head.c.claimed_until <= at))
         .where(or_(head.c.lane.is_(None), ~blocked))
         .order_by(head.c.run_at, head.c.position)
@@ -103,21 +112,32 @@ def claim_due(connection: Connection, at: datetime, owner: str, most: int) -> li
         .values(owner=owner, claimed_until=at + CLAIM, fence=effects.c.fence + 1)
         .returning(effects)
     ).all()
-    return [_claim(row) for row in sorted(rows, key=lambda row: row.position)]
-
-
-def _claim(row: Any) -> Claim:
-    return Claim(row.id, row.agent_id, from_json(row.payload), row.attempts, row.asked_at, row.fence)
+    claims = []
+    for row in sorted(rows, key=lambda row: row.position):
+        try:
+            claims.append(Claim(row.id, row.agent_id, from_json(row.payload), row.attempts, row.asked_at, row.fence))
+        except ValidationError:
+            # Written by another version: it must not stand in the way of the others.
+            postponed = update(effects).where(effects.c.id == row.id)
+            connection.execute(postponed.values(**_UNCLAIMED, run_at=at + UNREADABLE_WAIT))
+            log().error("effect_not_readable", effect=row.kind)
+    return claims
 
 
 def renew(connection: Connection, owner: str, held: Sequence[str], at: datetime) -> None:
     """Holds the claims on effects that are still being performed."""
-    if held:
-        connection.execute(
-            update(effects)
-            .where(effects.c.id.in_(held), effects.c.owner == owner, effects.c.status == "pending")
-            .values(claimed_until=at + CLAIM)
-        )
+    own = (effects.c.id.in_(held), effects.c.owner == owner, effects.c.status == "pending")
+    # Locked in one order, so that two such statements cannot wait for each other.
+    ordered = select(effects.c.id).where(*own).order_by(effects.c.id).with_for_update()
+    ids = connection.execute(ordered).scalars().all()
+    if ids:
+        connection.execute(update(effects).where(effects.c.id.in_(ids)).values(claimed_until=at + CLAIM))
+
+
+def release(connection: Connection, owner: str, held: Sequence[str]) -> None:
+    """Gives up the claims on effects that were not begun."""
+    own = (effects.c.id.in_(held), effects.c.owner == owner, effects.c.status == "pending")
+    connection.execute(update(effects).where(*own).values(**_UNCLAIMED))
 
 
 def release_all(connection: Connection) -> int:
@@ -125,9 +145,6 @@ def release_all(connection: Connection) -> int:
     return connection.execute(
         update(effects).where(effects.c.status == "pending", effects.c.owner.is_not(None)).values(_UNCLAIMED)
     ).rowcount
-
-
-_UNCLAIMED: dict[str, Any] = {"owner": None, "claimed_until": None}
 
 
 def finish(connection: Connection, claim: Claim) -> bool:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import call
+from tests.benchmarks import call, sync, validate
 
 
 def main() -> None:
@@ -20,14 +20,29 @@ def main() -> None:
     commands = parser.add_subparsers(dest="name", required=True)
     calls = commands.add_parser("call", help="dial to message accepted, against a bare POST of the same message")
     calls.add_argument("--seconds", type=int, default=20, help="how long each rate is kept")
-    calls.add_argument("--json", action="store_true", help="print one JSON object")
+    validations = commands.add_parser("validate", help="the prerequisites of 10,000 and of 100,000 agents")
+    validations.add_argument("--agents", type=int, nargs="+", default=[10_000, 100_000])
+    syncs = commands.add_parser("sync", help="a first sync, against clients that only read; its memory; a delta")
+    syncs.add_argument("--users", type=int, default=50_000)
+    syncs.add_argument("--rounds", type=int, default=5)
+    syncs.add_argument("--million", action="store_true", help="memory and delta with 1,000,000 users too (slow)")
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
-    result = {"machine": machine(), **call.measure(chosen.seconds)}
+    if chosen.name == "validate":
+        measured, shown = validate.measure(chosen.agents), validate.show
+    elif chosen.name == "sync":
+        measured, shown = sync.measure(chosen.users, chosen.rounds, million=chosen.million), sync.show
+    else:
+        measured, shown = call.measure(chosen.seconds), show
+    result = {"machine": machine(), **measured}
     if chosen.json:
         json.dump(result, sys.stdout)
         print()
     else:
-        show(result)
+        console = Console()
+        console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
+        shown(result, console)
 
 
 def machine() -> dict[str, str | int | None]:
@@ -41,9 +56,7 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def show(result: dict[str, object]) -> None:
-    console = Console()
-    console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
+def show(result: dict[str, object], console: Console) -> None:
     table = Table("calls/s", "calls", "", "p50 ms", "p99 ms", title="ACS stand-in answers in 200 ms")
     rates: list[dict[str, float]] = result["rates"]  # type: ignore[assignment]  # the shape that `measure` returns
     for rate in rates:

@@ -16,9 +16,11 @@ from connector.calls.model import AgentState, Call, Lease
 from connector.clock import MovableClock
 from connector.store import calls, outbox, schema
 from connector.store.database import Database
+from connector.worker import POOL_OF
 from tests.conftest import START
 
 HOUR = timedelta(hours=1)
+KINDS = tuple(POOL_OF)
 US, GB = "+12025550101", "+441632960101"
 
 
@@ -49,7 +51,7 @@ def ask(store: Database, *effects: Effect, agent_id: str = "a", owner: str = "me
 
 def due(store: Database, after: timedelta = timedelta(), owner: str = "me") -> list[outbox.Claim]:
     with store.write() as connection:
-        return outbox.claim_due(connection, START + after, owner, 100)
+        return outbox.claim_due(connection, START + after, owner, 100, kinds=KINDS)
 
 
 def test_migrations_make_the_tables_of_the_schema(store: Database) -> None:
@@ -173,10 +175,10 @@ def test_who_waits_longest_is_first(store: Database) -> None:
 
 def test_a_delivery_is_fresh_once(store: Database) -> None:
     with store.write() as connection:
-        assert calls.remember_delivery(connection, "x", START)
-        assert not calls.remember_delivery(connection, "x", START)
+        assert calls.remember_delivery(connection, "x", START) is None
+        assert calls.remember_delivery(connection, "x", START + HOUR) == START
         assert calls.drop_deliveries(connection, START + HOUR) == 1
-        assert calls.remember_delivery(connection, "x", START)
+        assert calls.remember_delivery(connection, "x", START) is None
 
 
 def test_delivery_reports_are_counted_on_their_message(store: Database) -> None:
@@ -267,6 +269,61 @@ def test_a_settled_effect_keeps_no_payload(store: Database) -> None:
     assert [(row.status, row.payload, row.owner) for row in rows] == [("done", {}, None), ("failed", {}, None)]
 
 
+def test_what_this_process_still_performs_is_not_claimed_again(store: Database) -> None:
+    (claim,) = ask(store, SetDoNotDisturb("call-1"))
+    with store.write() as connection:
+        later = START + outbox.CLAIM
+        assert outbox.claim_due(connection, later, "me", 9, kinds=KINDS, busy=[claim.id]) == []
+
+
+def test_only_the_kinds_asked_for_are_claimed(store: Database) -> None:
+    ask(store, CloseWindow("call-1", START + HOUR))
+    with store.write() as connection:
+        assert outbox.claim_due(connection, START + HOUR, "me", 9, kinds=["notify"]) == []
+
+
+def test_an_effect_that_cannot_be_read_does_not_stop_the_others(store: Database) -> None:
+    ask(store, CloseWindow("call-1", START), CloseWindow("call-2", START + HOUR))
+    with store.write() as connection:
+        broken = schema.effects.update().where(schema.effects.c.call_id == "call-1")
+        connection.execute(broken.values(payload={"kind": "of another version"}, owner=None, claimed_until=None))
+    assert [claim.effect.call_id for claim in due(store, HOUR)] == ["call-2"]
+
+
+def test_claims_of_what_was_not_begun_are_given_up(store: Database) -> None:
+    (claim,) = ask(store, SetDoNotDisturb("call-1"))
+    with store.write() as connection:
+        outbox.release(connection, "me", [claim.id])
+    assert len(due(store, owner="other")) == 1
+
+
+def test_overdue_windows_without_a_timer_are_found(store: Database) -> None:
+    keep(store, state("a"))
+    with store.read() as connection:
+        assert calls.overdue(connection, START + 2 * HOUR) == [("a", "call-1")]
+        assert calls.overdue(connection, START) == []
+    ask(store, CloseWindow("call-1", START + HOUR))
+    with store.read() as connection:
+        assert calls.overdue(connection, START + 2 * HOUR) == []
+
+
+def test_nobodys_effects_are_not_forgotten_with_an_agent(store: Database) -> None:
+    ask(store, CloseWindow("call-1", START + HOUR), agent_id="")
+    with store.write() as connection:
+        calls.forget(connection, "")
+    assert len(due(store, HOUR)) == 1
+
+
+def test_purging_makes_forgotten_rows_unreadable_and_waits_for_nobody(store: Database) -> None:
+    keep(store, state("a"))
+    with store.read() as reader:
+        assert calls.peek(reader, "a") is not None
+        with store.write() as connection:
+            calls.forget(connection, "a")
+        assert not store.purge(*calls.CALL_TABLES), "somebody still reads what was"
+    assert store.purge(*calls.CALL_TABLES)
+
+
 def test_unfinished_is_what_a_call_waits_for(store: Database) -> None:
     ask(store, CloseWindow("call-1", START + HOUR))
     with store.read() as connection:
@@ -285,7 +342,7 @@ def test_workers_at_the_same_time_claim_different_effects(store: Database) -> No
 
     def work(owner: str) -> None:
         with store.write() as connection:
-            claimed.append(outbox.claim_due(connection, START + HOUR, owner, 25))
+            claimed.append(outbox.claim_due(connection, START + HOUR, owner, 25, kinds=KINDS))
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two", "three")]
     for thread in threads:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from connector.assembly import Connector
 from connector.sandbox import Sandbox
 from connector.sandbox.acs.email import Mail
 from connector.sandbox.faults import Fault
 from connector.sandbox.platform_rows import AVAILABLE, AWAY
-from tests.integration.stage import DRILLS, FALLBACK, IDENTITY, OTHER_SECRET, SECRET, Stage, staged, until
+from connector.store import calls
+from tests.integration.stage import DRILLS, FALLBACK, IDENTITY, OTHER_SECRET, SECRET, Stage, chosen, staged, until
 
 
 def told(mails: list[Mail]) -> list[str]:
@@ -373,11 +375,133 @@ def test_a_row_announces_a_call_and_its_end(stage: Stage) -> None:
     stage.settle()
     no_news = stage.post(build("Update", {"ec_name": "x"}, table="ec_emergencycall", row_id=row_id)).json()
     assert no_news["status"] == "ignored"
-    over = {"ec_agentid": agent.id, "ec_endedon": "2026-03-02T10:00:00Z"}
-    ended = stage.post(build("Update", over, table="ec_emergencycall", row_id=row_id)).json()
-    assert ended["call_id"] == answer["call_id"]
+    # An update's target holds only what was changed, so the agent has to be read from the row.
+    over = {"ec_endedon": "2026-03-02T10:00:00Z"}
+    rows = stage.sandbox.dataverse.rows
+    rows.insert("ec_emergencycall", {"ec_emergencycallid": row_id, "ec_agentid": agent.id, **over})
+    assert stage.post(build("Update", over, table="ec_emergencycall", row_id=row_id)).json()["status"] == "accepted"
+    until(lambda: (state := stage.state(agent)) is not None and not state.open_calls)
+    state = stage.state(agent)
+    assert state is not None
+    assert [call.id for call in state.calls] == [answer["call_id"]]
     stage.settle()
     assert stage.presence(agent) == "Available"
+    rows.delete("ec_emergencycall", row_id)
+
+
+def test_an_oversized_update_that_ends_nothing_ends_nothing(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    row_id = "0f0f0f0f-0000-4000-8000-00000000e006"
+    build = stage.sandbox.dataverse.build_context
+    columns = {"ec_agentid": agent.id, "ec_diallednumber": "911"}
+    stage.post(build("Create", columns, table="ec_emergencycall", row_id=row_id))
+    stage.settle()
+    stage.sandbox.dataverse.rows.insert("ec_emergencycall", {"ec_emergencycallid": row_id, **columns})
+    body = build("Update", {"ec_name": "x"}, table="ec_emergencycall", row_id=row_id)
+    body.pop("InputParameters")
+    stage.post(body, headers={"x-ms-dynamics-msg-size-exceeded": "true"})
+    stage.settle()
+    state = stage.state(agent)
+    assert state is not None
+    assert state.open_calls
+    stage.sandbox.dataverse.rows.delete("ec_emergencycall", row_id)
+
+
+def test_an_oversized_announcement_alarms_though_dataverse_stays_away(stage: Stage) -> None:
+    row_id = "0f0f0f0f-0000-4000-8000-00000000e007"
+    stage.sandbox.faults.set_outage("dataverse", "unavailable")
+    body = stage.sandbox.dataverse.build_context("Create", {}, table="ec_emergencycall", row_id=row_id)
+    body.pop("InputParameters")
+    stage.post(body, headers={"x-ms-dynamics-msg-size-exceeded": "true"})
+    stage.settle()
+    assert stage.mails == [], "it may come back"
+    stage.clock.advance(16)
+    until(lambda: stage.mails)
+    assert told(stage.mails) == [FALLBACK]
+
+
+def test_the_channels_take_turns_until_one_is_back(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    stage.sandbox.faults.set_outage("acs", "unavailable")
+    stage.sandbox.faults.set_outage("dataverse", "unavailable")
+    stage.dial(agent)
+    stage.settle()
+    for _ in range(4):
+        stage.clock.advance(31)
+        stage.settle()
+    stage.sandbox.faults.set_outage("acs", None)
+    for _ in range(3):
+        stage.clock.advance(31)
+        stage.settle()
+    assert told(stage.mails) == sorted(agent.recipients)
+    assert len(stage.mails) == 1
+
+
+def test_a_call_id_that_is_used_again_later_is_a_new_call(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    stage.dial(agent)
+    stage.hang_up(agent)
+    stage.settle()
+    stage.pass_time(61)
+    assert stage.state(agent) is None
+    later = stage.clock.now().isoformat()
+    first = stage.dial(agent, DialledOn=later, DialledNumber="112")
+    again = stage.dial(agent, DialledOn=later, DialledNumber="112")
+    stage.settle()
+    assert len(stage.mails) == 2
+    assert first["call_id"] == again["call_id"]
+    state = stage.state(agent)
+    assert state is not None
+    assert len(state.calls) == 1
+
+
+def test_an_outside_line_before_the_number_does_not_hide_it(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    assert stage.dial(agent, DialledNumber="9,911")["status"] == "accepted"
+
+
+def test_presence_that_could_not_be_read_at_first_is_restored_as_it_really_was(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    stage.sandbox.dataverse.set_presence(agent.id, AWAY)
+    stage.sandbox.faults.set_outage("dataverse", "unavailable")
+    stage.dial(agent)
+    until(lambda: stage.presence_changes() >= 1)
+    stage.settle()
+    stage.sandbox.faults.set_outage("dataverse", None)
+    stage.pass_time(0.1)
+    until(lambda: stage.presence(agent) == "Busy DND")
+    stage.settle()
+    stage.hang_up(agent)
+    stage.settle()
+    assert stage.presence(agent) == "Away", "not what the last sync had seen"
+
+
+def test_a_number_that_is_bought_meanwhile_goes_to_who_waits(sandbox: Sandbox, tmp_path: Path) -> None:
+    owned = sandbox.acs.numbers.inventory.owned
+    number = next(n for n in (f"+120255501{last:02}" for last in range(100)) if n not in owned)
+    with staged(sandbox, tmp_path, callback_numbers=number) as stage:
+        agent = stage.agents()[0]
+        assert stage.dial(agent)["callback_number"] is None
+        stage.settle()
+        bought = {**next(iter(owned.values())), "id": number[1:], "phoneNumber": number, "countryCode": "US"}
+        bought["capabilities"] = {"calling": "inbound+outbound", "sms": "none"}
+        owned[number] = bought
+        stage.connector.sync_numbers()
+        until(lambda: len(stage.mails) == 2)
+        assert number in text(stage.mails[-1])
+        del owned[number]
+
+
+def test_customers_lines_are_not_leased_while_it_is_not_known_which_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
+    with staged(sandbox, tmp_path) as stage:
+        fresh = tmp_path / "fresh"
+        fresh.mkdir()
+        unread = chosen(sandbox, f"sqlite:///{fresh}/calls.db", fresh)
+        with Connector(unread) as connector:
+            connector.sync_numbers()
+            with connector.store.read() as connection:
+                assert calls.pool_size(connection) == {}
+        assert stage.metric('emergency_notes_total{note="pool_not_filled"}') >= 1
 
 
 def test_a_soft_phone_announces_and_ends_over_the_api(stage: Stage) -> None:

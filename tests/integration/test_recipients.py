@@ -92,13 +92,19 @@ def test_without_the_privilege_the_change_is_refused(sandbox: Sandbox, recipient
     sandbox.dataverse.options.rights = {sandbox.info.client_id: Rights(denied=frozenset({"prvWriteUser"}))}
     applied = recipients.apply(change)
     assert applied.state == "refused"
-    assert "privilege" in applied.problem
+    assert "prvWriteUser" in applied.problem
 
 
 def test_a_csv_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "wishes.csv"
     file.write_text('\ufeffagent,recipients\na@example.com,"x@example.com; y@example.com"\nb@example.com,\n', "utf-8")
     assert read_csv(file) == [Wish("a@example.com", "x@example.com; y@example.com"), Wish("b@example.com", "")]
+
+
+def test_a_csv_file_may_be_separated_by_semicolons(tmp_path: Path) -> None:
+    file = tmp_path / "wishes.csv"
+    file.write_text('agent;recipients\na@example.com;"x@example.com; y@example.com"\n', "utf-8")
+    assert read_csv(file) == [Wish("a@example.com", "x@example.com; y@example.com")]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +115,8 @@ def test_a_csv_file_is_read(tmp_path: Path) -> None:
         (b"agent,recipients\n,a@example.com\n", "line 2"),
         (b"agent,recipients\na@example.com\n", "line 2"),
         (b"\xff\xfe\x00", "UTF-8"),
+        (b"agent,recipients\na@example.com,b@example.com,c@example.com\n", "line 2: more cells"),
+        (b"agent,recipients\na@example.com,b@example.com\nA@example.com,c@example.com\n", "line 3: the agent stands"),
     ],
 )
 def test_a_wrong_csv_file_is_told_with_its_line(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -119,5 +127,5 @@ def test_a_wrong_csv_file_is_told_with_its_line(tmp_path: Path, content: bytes, 
 
 
 def test_a_missing_csv_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="cannot be read"):
+    with pytest.raises(BadData, match="no such file"):
         read_csv(tmp_path / "none.csv")

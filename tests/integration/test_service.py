@@ -144,16 +144,59 @@ def test_without_its_store_the_service_says_try_again(stage: Stage) -> None:
     assert stage.announce("ec_EmergencyCallDialled", parameters).status_code == 200
 
 
-def test_a_wrong_soft_phone_announcement_is_told_what_is_wrong(stage: Stage) -> None:
-    answer = stage.post({"dialled": "911"}, "/api/v1/calls")
-    assert answer.status_code == 422
-    assert "agent_id" in answer.text
-
-
-def test_an_unreadable_agent_over_the_api_still_alarms(stage: Stage) -> None:
-    assert stage.post({"agent_id": "nobody", "dialled": "911"}, "/api/v1/calls").status_code == 201
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"agent_id": "nobody", "dialled": "911"},
+        {"agent_id": None, "dialled": 911},
+        {"dialled": "911", "dialled_at": "yesterday", "location": "x" * 3000},
+        {"agent_id": ["a"], "dialled": {"number": "911"}, "locaton": "misspelt"},
+        {},
+    ],
+)
+def test_a_soft_phones_dial_that_cannot_be_read_still_alarms(stage: Stage, call: dict[str, Any]) -> None:
+    # As a plain form post, which is what curl sends unless told otherwise.
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert stage.post(json.dumps(call).encode(), "/api/v1/calls", headers=headers).status_code == 201
     until(lambda: stage.mails)
     assert stage.mails[0].recipients == [FALLBACK]
+
+
+def test_a_soft_phones_dial_that_is_no_emergency_is_200(stage: Stage) -> None:
+    answer = stage.post({"agent_id": stage.agents()[0].id, "dialled": "+12025550147"}, "/api/v1/calls")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ignored")
+
+
+def test_soft_phones_are_refused_and_counted_as_webhooks_are(stage: Stage) -> None:
+    before = stage.metric('emergency_deliveries_total{outcome="refused_')
+    assert bare(stage, "/api/v1/calls", data=b"x" * 5_000_000).status_code == 401
+    assert stage.post(b"x" * 5_000_000, "/api/v1/calls").status_code == 413
+    assert stage.post(b"not json", "/api/v1/calls").status_code == 400
+    assert stage.post(b"[]", "/api/v1/calls").status_code == 400
+    assert stage.metric('emergency_deliveries_total{outcome="refused_') == before + 4
+
+
+def test_a_corrupt_directory_degrades_the_message_and_refuses_nothing(stage: Stage) -> None:
+    agent = stage.agents()[0]
+    directory = Path(str(stage.connector.directory_store.engine.url.database))
+    stage.connector.directory_store.engine.dispose()
+    for file in directory.parent.glob("directory.db*"):
+        file.write_bytes(b"this is no database" * 1000)
+    stage.dial(agent)
+    until(lambda: stage.mails)
+    assert stage.mails[0].recipients == [FALLBACK]
+
+
+def test_metrics_are_told_though_the_store_is_away(stage: Stage) -> None:
+    store = Path(str(stage.connector.store.engine.url.database))
+    store.rename(store.with_suffix(".away"))
+    store.mkdir()
+    stage.connector.store.engine.dispose()
+    try:
+        assert requests.get(f"{stage.url}/metrics", timeout=10).status_code == 200
+    finally:
+        store.rmdir()
+        store.with_suffix(".away").rename(store)
 
 
 def test_unknown_calls_are_404(stage: Stage) -> None:

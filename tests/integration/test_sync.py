@@ -10,50 +10,25 @@ import pytest
 from sqlalchemy import select
 
 from connector.assembly import Connector
-from connector.directory.sync import Sync, TableResult
+from connector.directory.sync import Sync
 from connector.errors import AuthenticationError, BadData, RetryLater
 from connector.sandbox import Sandbox
 from connector.sandbox.dataverse import Rights
 from connector.sandbox.faults import Fault
 from connector.store import directory_schema as tables
-from tests.integration.stage import chosen
+from tests.integration.syncing import by_name, connected, ids, impatient, in_dataverse
 
 
 @pytest.fixture
 def connector(sandbox: Sandbox, tmp_path: Path) -> Iterator[Connector]:
-    sandbox.faults.clear()
-    options = sandbox.dataverse.options
-    kept = vars(options).copy()
-    with Connector(chosen(sandbox, f"sqlite:///{tmp_path}/calls.db", tmp_path)) as made:
+    with connected(sandbox, tmp_path) as made:
         yield made
-    for name, value in kept.items():
-        setattr(options, name, value)
-
-
-def by_name(results: list[TableResult]) -> dict[str, TableResult]:
-    return {result.name: result for result in results}
-
-
-def ids(connector: Connector, name: str) -> set[str]:
-    table = tables.metadata.tables[name]
-    with connector.directory_store.read() as connection:
-        return set(connection.execute(select(table.c.id)).scalars())
-
-
-def in_dataverse(sandbox: Sandbox, connector: Connector, name: str) -> set[str]:
-    mapping = connector.mappings.tables[name]
-    return {row[mapping.id] for row in sandbox.dataverse.rows.all(mapping.table)}
 
 
 def column(connector: Connector, name: str, row_id: str, what: str) -> Any:
     table = tables.metadata.tables[name]
     with connector.directory_store.read() as connection:
         return connection.execute(select(table.c[what]).where(table.c.id == row_id)).scalar()
-
-
-def impatient(connector: Connector, waits: list[float]) -> None:
-    """Pauses are noted instead of waited for."""
-    connector.dataverse._sleep = waits.append
 
 
 def test_the_first_sync_reads_every_table_in_full(sandbox: Sandbox, connector: Connector) -> None:

@@ -19,6 +19,7 @@ from connector.calls.effects import (
     SendFromMailbox,
     SetDoNotDisturb,
     effect_id,
+    operation_id,
 )
 from connector.calls.model import AgentState, Facts, Policy
 from tests.conftest import START
@@ -182,9 +183,10 @@ def test_the_platforms_own_number_is_recorded() -> None:
     assert (lease.number, lease.source) == ("+12025550177", "platform")
 
 
-def test_a_platform_number_that_another_agent_holds_is_not_taken() -> None:
+def test_a_platform_number_that_another_agent_holds_is_neither_taken_nor_told() -> None:
     decision = run(dialled(callback_number="+12025550177"), facts=replace(FACTS, platform_number_taken=True))
-    assert known(decision).leases == ()
+    assert [lease.number for lease in known(decision).leases] == [FACTS.free_number]
+    assert known(decision).calls[0].platform_number is None
     assert "platform_number_taken" in decision.notes
 
 
@@ -218,9 +220,9 @@ def test_when_the_window_closes_everything_is_forgotten() -> None:
     assert decision.state is None
 
 
-def test_a_timer_that_rings_early_is_set_again() -> None:
+def test_a_timer_that_rings_early_changes_nothing_and_says_so() -> None:
     decision = run(dialled(), ended(), events.LeaseExpired("a", at(59)))
-    assert only(decision, CloseWindow).due == at(60)
+    assert decision.notes == ("window_not_over",)
     assert known(decision).lease is not None
 
 
@@ -249,25 +251,59 @@ def test_forgetting_waits_for_what_is_still_to_be_done_but_the_number_falls_free
     assert decision.notes == ("forgetting_waits",)
     assert known(decision).leases == ()
     assert only(decision, CloseWindow).due > at(60)
+    assert known(decision).window_ends_at == at(60), "or the agent would count as waiting for a number"
+
+
+READY = replace(FACTS, mailbox_ready=True)
+
+
+def after_failing(effect: Effect, *, minutes: float = 1, refused: bool = False, facts: Facts = READY) -> Decision:
+    return run(dialled(), events.EffectFailed("a", effect, at(minutes), refused), facts=facts)
 
 
 def test_the_second_channel_is_taken_where_the_mailbox_could_send() -> None:
-    ready = replace(FACTS, mailbox_ready=True)
-    notice = only(run(dialled(), facts=ready), Notify)
+    notice = only(run(dialled(), facts=READY), Notify)
     assert notice.give_up_at == START + POLICY.second_channel
-    failed = run(dialled(), events.EffectFailed("a", notice, at(1)), facts=ready)
-    mail = only(failed, SendFromMailbox)
+    mail = only(after_failing(notice), SendFromMailbox)
     assert mail.recipients == notice.recipients
-    again = run(dialled(), events.EffectFailed("a", mail, at(2)), facts=ready)
-    second = only(again, Notify)
-    assert second.attempt == 2
-    assert effect_id(second) != effect_id(notice), "a new operation, since the first one is known to have failed"
+    assert mail.give_up_at == at(1) + POLICY.second_channel
 
 
-def test_without_a_second_channel_the_first_is_tried_for_long() -> None:
+def test_the_channels_take_turns_until_one_is_back() -> None:
+    mail = only(after_failing(only(run(dialled(), facts=READY), Notify)), SendFromMailbox)
+    again = only(after_failing(mail, minutes=2), Notify)
+    assert (again.attempt, again.give_up_at) == (2, at(2) + POLICY.second_channel)
+    third = only(after_failing(again, minutes=3), SendFromMailbox)
+    assert third.attempt == 2
+    assert len({effect_id(effect) for effect in (mail, again, third)}) == 3
+    assert operation_id(mail) == operation_id(third), "a service knows a message by one id"
+
+
+def test_a_day_after_the_dial_the_notice_is_lost() -> None:
+    notice = only(run(dialled(), facts=READY), Notify)
+    assert after_failing(notice, minutes=24 * 60).notes == ("notice_lost",)
+
+
+def test_a_channel_that_refused_is_not_asked_again() -> None:
+    notice = only(run(dialled(), facts=READY), Notify)
+    mail = only(after_failing(notice, refused=True), SendFromMailbox)
+    assert after_failing(mail, refused=True).notes == ("notice_lost",)
+    assert only(after_failing(mail), SendFromMailbox).attempt == 2
+    other = only(after_failing(notice), SendFromMailbox)
+    assert only(after_failing(other, refused=True), Notify).give_up_at == START + POLICY.give_up
+
+
+def test_without_a_second_channel_the_first_is_tried_for_a_day() -> None:
     notice = only(run(dialled()), Notify)
     assert notice.give_up_at == START + POLICY.give_up
-    assert run(dialled(), events.EffectFailed("a", notice, at(1))).notes == ("notice_lost",)
+    assert after_failing(notice, refused=True, facts=FACTS).notes == ("notice_lost",)
+    assert only(after_failing(notice, facts=FACTS), Notify).give_up_at == START + POLICY.give_up
+
+
+def test_a_repeated_end_that_names_no_call_does_not_end_the_next_one() -> None:
+    late = events.Ended("a", None, at(12), ended_at=at(5))
+    decision = run(dialled(), ended(None, minutes=5), dialled("call-2", 10), late)
+    assert [call.id for call in known(decision).open_calls] == ["call-2"]
 
 
 def test_other_effects_that_fail_are_noted() -> None:

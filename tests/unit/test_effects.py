@@ -40,6 +40,8 @@ VALUES = {
     "call_id": IDS,
     "due": TIMES,
     "give_up_at": TIMES,
+    "until": TIMES,
+    "first_refused": st.booleans(),
     "reason": st.sampled_from(["dialled", "number"]),
     "event": st.sampled_from(["dialled", "ended"]),
     "part": st.integers(0, 1000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
@@ -12,19 +13,37 @@ from hypothesis import strategies as st
 from connector import mappings as mapping_files
 from connector.acs.numbers import PurchasedNumber, Route, Routing
 from connector.directory.addresses import parse
-from connector.prerequisites import capacity_profile, location, mailbox, number, recipients
+from connector.prerequisites import (
+    callback,
+    capacity_profile,
+    local_copy,
+    location,
+    mailbox,
+    number,
+    own_settings,
+    recipients,
+    report,
+    template,
+    webhook,
+)
 from connector.prerequisites.facts import (
     AcsFacts,
     AgentFacts,
     CapacityProfile,
     Carrier,
+    LocationCheck,
     Mailbox,
+    OrganisationFacts,
     OutboundProfile,
     PhoneNumber,
+    StepFacts,
+    TableState,
+    TemplateFacts,
+    WebhookFacts,
 )
 from connector.prerequisites.findings import Finding, Severity
 from connector.prerequisites.number import may_match
-from connector.prerequisites.report import check
+from connector.prerequisites.report import AgentReport
 
 MAPPINGS = mapping_files.load()
 NUMBER = PhoneNumber("+12025550101", outbound=True, carrier=Carrier.CALLING_PLAN)
@@ -48,6 +67,12 @@ PURCHASED = PurchasedNumber("+12025550101", "US", "inbound+outbound", "geographi
 SAFE_ROUTES = (Route("long numbers", r"^\+[1-9]\d{6,14}$"),)
 ACS = AcsFacts({PURCHASED.number: PURCHASED}, Routing(1, SAFE_ROUTES))
 ON_DIRECT_ROUTING = replace(AGENT, personal_number=DIRECT)
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+ORGANISATION = OrganisationFacts(ACS, NOW, "Emergency")
+
+
+def check(agent: AgentFacts, acs: AcsFacts) -> AgentReport:
+    return report.check(agent, replace(ORGANISATION, acs=acs))
 
 
 def codes(findings: Iterable[Finding]) -> list[str]:
@@ -71,16 +96,16 @@ def routed(*patterns: str, trunks: int = 1) -> AcsFacts:
 
 
 def test_a_ready_agent_has_no_error() -> None:
-    report = check(AGENT, ACS)
-    assert report.ready
-    assert codes(report.findings) == ["location.not_attested"]
-    assert (report.agent_id, report.name, report.country) == ("a", "Jane Doe", "US")
+    found = check(AGENT, ACS)
+    assert found.ready
+    assert codes(found.findings) == ["location.not_attested"]
+    assert (found.agent_id, found.name, found.country) == ("a", "Jane Doe", "US")
 
 
 def test_an_agent_on_direct_routing_can_be_ready() -> None:
-    report = check(ON_DIRECT_ROUTING, ACS)
-    assert report.ready
-    assert codes(report.findings) == ["location.not_attested", "carrier.third_party"]
+    found = check(ON_DIRECT_ROUTING, ACS)
+    assert found.ready
+    assert codes(found.findings) == ["location.not_attested", "carrier.third_party"]
 
 
 def test_warnings_and_unknowns_leave_an_agent_ready_and_errors_do_not() -> None:
@@ -118,7 +143,23 @@ BROKEN: list[Mend] = [
         replace(with_outbound(replace(OUTBOUND, has_channel=False, number=None)), personal_number=NUMBER),
         ACS,
     ),
+    (
+        "capacity.channel_inactive",
+        replace(
+            with_outbound(replace(OUTBOUND, has_channel=False, inactive_channels=1, number=None)),
+            personal_number=NUMBER,
+        ),
+        ACS,
+    ),
     ("capacity.no_number", replace(with_outbound(replace(OUTBOUND, number=None)), personal_number=NUMBER), ACS),
+    (
+        "capacity.number_inactive",
+        replace(
+            with_outbound(replace(OUTBOUND, number=replace(NUMBER, outbound=False, active=False))),
+            personal_number=NUMBER,
+        ),
+        ACS,
+    ),
     (
         "capacity.number_not_outbound",
         replace(with_outbound(replace(OUTBOUND, number=replace(NUMBER, outbound=False))), personal_number=NUMBER),
@@ -179,7 +220,15 @@ DISTANCES: list[tuple[str, Callable[[OutboundProfile], OutboundProfile]]] = [
     ("capacity.not_voice", lambda profile: replace(profile, voice=False)),
     ("capacity.work_stream_inactive", lambda profile: replace(profile, active=False)),
     ("capacity.no_channel", lambda profile: replace(profile, has_channel=False, number=None)),
+    (
+        "capacity.channel_inactive",
+        lambda profile: replace(profile, has_channel=False, inactive_channels=1, number=None),
+    ),
     ("capacity.no_number", lambda profile: replace(profile, number=None)),
+    (
+        "capacity.number_inactive",
+        lambda profile: replace(profile, number=replace(NUMBER, outbound=False, active=False)),
+    ),
     ("capacity.number_not_outbound", lambda profile: replace(profile, number=replace(NUMBER, outbound=False))),
 ]
 NO_OUTBOUND = CapacityProfile("Chat", active=True, outbound_profiles=())
@@ -206,15 +255,16 @@ def test_the_path_that_comes_furthest_is_named(nearer: int) -> None:
     far_one, near_one = replace(far(OUTBOUND), name="far"), replace(near(OUTBOUND), name="near")
     for agent in (with_outbound(near_one, far_one), with_outbound(far_one, near_one)):
         (finding,) = capacity_profile.check(agent)
-        assert (finding.code, finding.evidence) == (code, "outbound profile far")
+        assert finding.code == code
+        assert "> outbound profile far: " in finding.evidence
 
 
 @pytest.mark.parametrize(
     ("profiles", "code", "evidence"),
     [
-        ((INACTIVE, NO_OUTBOUND), "capacity.no_outbound_profile", "capacity profile Chat"),
-        ((NO_OUTBOUND, INACTIVE), "capacity.no_outbound_profile", "capacity profile Chat"),
-        ((INACTIVE, replace(INACTIVE, name="Older")), "capacity.profile_inactive", "capacity profile Old"),
+        ((INACTIVE, NO_OUTBOUND), "capacity.no_outbound_profile", "capacity profile Chat: 0 work streams"),
+        ((NO_OUTBOUND, INACTIVE), "capacity.no_outbound_profile", "capacity profile Chat: 0 work streams"),
+        ((INACTIVE, replace(INACTIVE, name="Older")), "capacity.profile_inactive", "capacity profile Old: Inactive"),
     ],
 )
 def test_the_furthest_capacity_profile_is_named(
@@ -251,17 +301,14 @@ def test_a_capacity_finding_says_that_no_path_is_whole(
 def test_the_browsers_location_is_unknown_even_in_a_supported_country() -> None:
     (finding,) = location.check(AGENT)
     assert (finding.code, finding.severity) == ("location.not_attested", Severity.UNKNOWN)
-    assert finding.evidence == "country US"
+    assert finding.evidence == "0 location checks; country US"
 
 
-@pytest.mark.parametrize(("told", "evidence"), [("France", "France"), ("", "no country given")])
+@pytest.mark.parametrize(("told", "evidence"), [("France", "France"), ("", "none given")])
 def test_an_unsupported_country_is_told_as_dynamics_has_it(told: str, evidence: str) -> None:
-    (finding,) = location.check(replace(AGENT, country=None, country_told=told))
-    assert (finding.code, finding.severity, finding.evidence) == (
-        "location.country_unsupported",
-        Severity.ERROR,
-        evidence,
-    )
+    finding, _ = location.check(replace(AGENT, country=None, country_told=told))
+    assert (finding.code, finding.severity) == ("location.country_unsupported", Severity.ERROR)
+    assert finding.evidence == f"country of number or address: {evidence}"
 
 
 # P3: the mailbox
@@ -420,7 +467,9 @@ def test_no_pattern_raises(pattern: str) -> None:
 def test_the_first_rule_in_order_is_named_for_each_number() -> None:
     agent = replace(ON_DIRECT_ROUTING, country=MAPPINGS.countries["GB"])
     found = {finding.code: finding for finding in number.check(agent, routed("^911$", "^112$", "^1", ".*"))}
-    assert found["routing.catches_emergency"].evidence == "999: rule rule 4; 112: rule rule 2"
+    assert found["routing.catches_emergency"].evidence == (
+        "999: rule 4 of 4, rule 4 (.*); 112: rule 2 of 4, rule 2 (^112$)"
+    )
 
 
 def test_only_numbers_of_the_agents_country_count() -> None:
@@ -444,3 +493,164 @@ def test_only_invalid_entries_are_nobody_to_tell() -> None:
         "recipients.none",
         "recipients.invalid",
     ]
+
+
+# P2: what the browser says
+
+ATTESTED = LocationCheck(NOW, "granted", "precise", MAPPINGS.countries["US"], "US", expired=False)
+
+
+@pytest.mark.parametrize(
+    ("attested", "expected"),
+    [
+        (ATTESTED, []),
+        (replace(ATTESTED, accuracy="unknown"), []),
+        (replace(ATTESTED, expired=True), ["location.expired"]),
+        (replace(ATTESTED, permission="denied"), ["location.denied"]),
+        (replace(ATTESTED, permission="prompt"), ["location.not_allowed_yet"]),
+        (replace(ATTESTED, country=None, country_told=""), ["location.country_not_found"]),
+        (replace(ATTESTED, country=None, country_told="FR"), ["location.browser_country_unsupported"]),
+        (replace(ATTESTED, country=MAPPINGS.countries["PR"], country_told="PR"), ["location.other_country"]),
+        (replace(ATTESTED, accuracy="coarse"), ["location.coarse"]),
+        (replace(ATTESTED, permission="denied", expired=True), ["location.expired"]),
+    ],
+)
+def test_each_state_of_a_location_check_has_its_code(attested: LocationCheck, expected: list[str]) -> None:
+    assert codes(location.check(replace(AGENT, location_check=attested))) == expected
+
+
+def test_an_address_abroad_is_outweighed_by_the_browser() -> None:
+    abroad = replace(AGENT, address_elsewhere="Germany")
+    assert codes(location.check(abroad)) == ["location.address_unsupported", "location.not_attested"]
+    assert codes(location.check(replace(abroad, location_check=ATTESTED))) == []
+    old = replace(ATTESTED, expired=True)
+    assert codes(location.check(replace(abroad, location_check=old))) == [
+        "location.address_unsupported",
+        "location.expired",
+    ]
+
+
+# Callback numbers
+
+
+@pytest.mark.parametrize(
+    ("pool", "country", "expected"),
+    [
+        ({"US": (2, 1)}, "US", []),
+        ({"US": (2, 0)}, "US", ["pool.all_taken"]),
+        ({"US": (0, 0)}, "US", ["pool.empty"]),
+        ({}, "GB", ["pool.empty"]),
+        ({"US": (2, 1)}, "PR", []),
+        ({"PR": (1, 0), "US": (2, 1)}, "PR", []),
+        ({"GB": (2, 2)}, "US", ["pool.empty"]),
+        (None, "US", []),
+    ],
+)
+def test_the_pool_is_judged_by_the_agents_country(
+    pool: dict[str, tuple[int, int]] | None, country: str, expected: list[str]
+) -> None:
+    agent = replace(AGENT, country=MAPPINGS.countries[country])
+    assert codes(callback.check(agent, replace(ORGANISATION, pool=pool))) == expected
+    left = replace(ORGANISATION, pool=pool, left_to_dynamics=frozenset({"callback_number"}))
+    assert codes(callback.check(agent, left)) == []
+
+
+# The organisation
+
+TEMPLATE = TemplateFacts("Emergency", "Call", "<p>Call.</p>", "systemuser")
+BOTH = '<xsl:value-of select="emergencycall/callbacknumber"/> <xsl:value-of select="emergencycall/location"/>'
+
+
+def stylesheet(content: str) -> str:
+    space = "http://www.w3.org/1999/XSL/Transform"
+    return (
+        f'<xsl:stylesheet xmlns:xsl="{space}" version="1.0"><xsl:output method="text"/>'
+        f'<xsl:template match="/data">{content}</xsl:template></xsl:stylesheet>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, ["template.missing"]),
+        (TEMPLATE, ["template.standard_block"]),
+        (replace(TEMPLATE, body=stylesheet(BOTH)), []),
+        (replace(TEMPLATE, body=stylesheet(BOTH.partition(" <")[0])), ["template.standard_block"]),
+        (replace(TEMPLATE, body=stylesheet("<xsl:value-of select='((('/>")), ["template.broken"]),
+        (
+            replace(TEMPLATE, subject=stylesheet("<xsl:value-of select=')'/>"), body=stylesheet(BOTH)),
+            ["template.broken"],
+        ),
+    ],
+)
+def test_the_template_is_judged_once(found: TemplateFacts | None, expected: list[str]) -> None:
+    assert codes(template.check_organisation(replace(ORGANISATION, template=found))) == expected
+
+
+def test_a_template_that_fails_for_one_agent_only_is_told_for_that_one() -> None:
+    stops = '<xsl:if test="systemuser/address1_city = \'Bremen\'"><xsl:message terminate="yes"/></xsl:if>'
+    facts = replace(ORGANISATION, template=replace(TEMPLATE, body=stylesheet(stops + BOTH)))
+    assert codes(template.check_organisation(facts)) == []
+    assert codes(template.check(replace(AGENT, attributes={"address1_city": "Bremen"}), facts)) == [
+        "template.broken_for_agent"
+    ]
+    assert codes(template.check(replace(AGENT, attributes={"address1_city": "Boston"}), facts)) == []
+    assert codes(template.check(AGENT, facts)) == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("alerts@calls.example.com", []),
+        ("", ["sender.missing"]),
+        ("DoNotReply@0a1b.AzureComm.net", ["sender.azure_managed"]),
+        (None, []),
+    ],
+)
+def test_the_sender_is_judged(sender: str | None, expected: list[str]) -> None:
+    facts = replace(ORGANISATION, sender=sender, fallback_recipients=True)
+    assert codes(own_settings.check_organisation(facts)) == expected
+    left = replace(facts, fallback_recipients=False, left_to_dynamics=frozenset({"notification"}))
+    assert codes(own_settings.check_organisation(left)) == []
+    assert "recipients.no_fallback" in codes(own_settings.check_organisation(replace(facts, fallback_recipients=False)))
+
+
+STEP = StepFacts("Dialled", "dialled", enabled=True)
+END = StepFacts("Ended", "ended", enabled=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, ["webhook.not_checked"]),
+        (WebhookFacts(refused="403"), ["webhook.not_readable"]),
+        (WebhookFacts((STEP, END)), []),
+        (WebhookFacts(), ["webhook.no_dial_step", "webhook.no_end_step"]),
+        (WebhookFacts((STEP,)), ["webhook.no_end_step"]),
+        (WebhookFacts((replace(STEP, enabled=False), END)), ["webhook.step_disabled"]),
+        (WebhookFacts((replace(STEP, enabled=False), STEP, END)), []),
+        (WebhookFacts((replace(STEP, failures=2, last_failure="2026-03-01"), END)), ["webhook.failing"]),
+    ],
+)
+def test_each_state_of_the_webhook_has_its_code(found: WebhookFacts | None, expected: list[str]) -> None:
+    assert codes(webhook.check_organisation(replace(ORGANISATION, webhook=found))) == expected
+
+
+def test_tables_are_named_once_for_each_code() -> None:
+    tables = (
+        TableState("a", NOW),
+        TableState("b", None),
+        TableState("c", NOW - timedelta(days=2)),
+        TableState("d", None, (("sync.table_missing", "d is missing"),)),
+        TableState("e", NOW, (("sync.column_missing", "x of e"), ("sync.not_tracked", "e is not"))),
+        TableState("f", NOW, (("sync.column_missing", "y of f"),)),
+    )
+    found = {finding.code: finding for finding in local_copy.check_organisation(replace(ORGANISATION, tables=tables))}
+    assert {code: finding.evidence for code, finding in found.items()} == {
+        "sync.table_missing": "d is missing",
+        "sync.column_missing": "x of e; y of f",
+        "sync.not_tracked": "e is not",
+        "directory.never_read": "b",
+        "directory.old": "c: 2026-02-28 10:00 UTC",
+    }
+    assert found["sync.column_missing"].severity is Severity.ERROR

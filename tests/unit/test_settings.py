@@ -66,14 +66,16 @@ def test_nothing_set_is_the_defaults() -> None:
     assert made.template_title == "Emergency Call Notification Template"
 
 
-def test_variables_are_read_in_their_types(environment: Any) -> None:
-    environment(**SET)
+def test_variables_are_read_in_their_types(environment: Any, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.touch()
+    environment(**SET | {"CA_FILE": str(ca_file)})
     made = load()
     assert made.dataverse_url == "https://org.crm.dynamics.com"
     assert made.window_minutes == 90
     assert made.agent_lookup_seconds == 1.5
     assert made.managed_identity is True
-    assert made.ca_file == Path("/etc/ca.pem")
+    assert made.ca_file == ca_file
     assert made.fallback_recipients == ("lead@example.com", "desk@example.com")
 
 
@@ -99,24 +101,41 @@ def test_settings_are_frozen() -> None:
         load().window_minutes = 1
 
 
+ONE, TWO = "lead@example.com", "desk@example.com"
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [
-        ("a", ("a",)),
-        ("a;b", ("a", "b")),
-        (" a , b ;; ", ("a", "b")),
-        ("", ()),
-        (" ; ", ()),
-    ],
+    [(ONE, (ONE,)), (f"{ONE};{TWO}", (ONE, TWO)), (f" {ONE} , {TWO} ;; ", (ONE, TWO)), ("", ()), (" ; ", ())],
 )
-@pytest.mark.parametrize("name", ["fallback_recipients", "drill_recipients", "callback_numbers"])
+@pytest.mark.parametrize("name", ["fallback_recipients", "drill_recipients"])
 def test_lists_are_written_as_people_do(name: str, value: str, expected: tuple[str, ...], environment: Any) -> None:
     environment(**{name.upper(): value})
     assert getattr(load(), name) == expected
 
 
 def test_a_list_may_be_given_as_one() -> None:
-    assert load(fallback_recipients=["a", "b"]).fallback_recipients == ("a", "b")
+    assert load(fallback_recipients=[ONE, TWO]).fallback_recipients == (ONE, TWO)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fallback_recipients", f"{ONE}, nonsense"),
+        ("drill_recipients", "nonsense"),
+        ("email_sender", "nonsense"),
+        ("callback_numbers", "nonsense"),
+        ("ca_file", "/nowhere/ca.pem"),
+        ("client_certificate", "/nowhere/certificate.pem"),
+    ],
+)
+def test_a_value_that_could_not_work_is_told_at_the_start_without_being_quoted(
+    name: str, value: str, environment: Any
+) -> None:
+    environment(**{name.upper(): value})
+    with pytest.raises(SettingsError, match=f"EMERGENCY_{name.upper()}") as caught:
+        load()
+    assert value not in str(caught.value)
 
 
 def test_two_secrets_are_accepted_while_one_replaces_the_other(environment: Any) -> None:

@@ -1,0 +1,212 @@
+"""Brings one table of the directory up to date.
+
+A full read is stored page by page with the link to the next page, so that a killed read goes on where it stopped; rows
+that the read has not seen are removed at its end. Afterwards change tracking brings what changed and what was deleted,
+until its token expires (7 days by default): then the table is read in full again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from connector.clock import Clock
+from connector.dataverse.client import PAGE_SIZE, Dataverse
+from connector.directory import problems, progress, rows
+from connector.directory.ahead import ahead
+from connector.directory.problems import Problem
+from connector.directory.progress import State
+from connector.errors import BadData, DeltaExpired, MissingPrivilege, ServiceRejected
+from connector.logs import log
+from connector.mappings import TableMapping
+from connector.store.database import Database
+
+TRACKED = f"odata.track-changes,odata.maxpagesize={PAGE_SIZE}"
+UNTRACKED = f"odata.maxpagesize={PAGE_SIZE}"
+
+Progress = Callable[[str, int], None]
+"""Told after each stored page: the table's name, and how many rows this sync has read of it so far."""
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """What a sync did to one table. `full`: it was read in full; `tracked`: next time only its changes will be.
+
+    `done` is False where the copy stays as it was: it may not be read, or cannot be tracked and is recent enough.
+    """
+
+    name: str
+    read: int = 0
+    removed: int = 0
+    full: bool = True
+    tracked: bool = False
+    done: bool = True
+    problems: tuple[Problem, ...] = ()
+
+
+class TableSync:
+    """One table of one organisation. `untracked_every`: how old a copy may be that needs a full read."""
+
+    def __init__(
+        self,
+        dataverse: Dataverse,
+        database: Database,
+        mapping: TableMapping,
+        clock: Clock,
+        told: Progress,
+        untracked_every: timedelta,
+    ) -> None:
+        self._dataverse = dataverse
+        self._database = database
+        self._wanted = mapping
+        self._clock = clock
+        self._told = told
+        self._untracked_every = untracked_every
+        self._state = progress.load(database, mapping.name)
+
+    def run(self) -> TableResult:
+        """Reads what is new. Raises ConnectorError; what was stored before stays and is gone on from."""
+        mapping: TableMapping | None = self._wanted
+        if self._state.selected not in (None, progress.first(self._wanted)):
+            # The last read did without some columns, or the mappings have changed since.
+            mapping = problems.present(self._dataverse, self._wanted)
+        if mapping is not None and progress.first(mapping) == self._state.selected:
+            result = self._from_changes(mapping) or self._from_page(mapping)
+            if result is not None:
+                return result
+            if not self._due():
+                return TableResult(mapping.name, done=False, problems=self._state.problems)
+        return self._from_start()
+
+    def fail(self, error: ServiceRejected | BadData) -> None:
+        """Notes an error of `run`."""
+        found = (problems.refused(self._wanted, error),)
+        progress.save_problems(self._database, self._wanted.name, found, self._state.problems)
+
+    def _due(self) -> bool:
+        """Whether a table that has to be read in full is old enough for it."""
+        done = self._state.completed_at
+        waits = done is not None and any(not problem.hinders for problem in self._state.problems)
+        return not (waits and done and self._clock.now() - done < self._untracked_every)
+
+    def _from_changes(self, mapping: TableMapping) -> TableResult | None:
+        """Reads the changes since the last read. None where that is impossible or refused."""
+        link = self._state.delta_link
+        if not link or not self._dataverse.owns(link):
+            return None
+        try:
+            return self._changes(mapping, link)
+        except (DeltaExpired, MissingPrivilege):
+            log().warning("delta_refused", table=mapping.name)
+        except ServiceRejected as error:
+            # What an expired token looks like is not documented, so every refusal of it means a full read.
+            log().warning("delta_refused", table=mapping.name, status=error.status, code=error.code)
+        return None
+
+    def _from_page(self, mapping: TableMapping) -> TableResult | None:
+        """Goes on with a full read that was interrupted. None where there is none, or its link is refused."""
+        state = self._state
+        if not state.next_link or not self._dataverse.owns(state.next_link):
+            return None
+        try:
+            return self._full(mapping, state.next_link, state)
+        except ServiceRejected:
+            log().warning("page_link_refused", table=mapping.name)
+            return None
+
+    def _from_start(self) -> TableResult:
+        """Reads in full, with change tracking if that is possible, and without the columns that do not exist."""
+        mapping = self._wanted
+        try:
+            return self._full(mapping, progress.first(mapping), self._new(mapping, tracked=True))
+        except ServiceRejected as error:
+            refusal = error
+        there = problems.present(self._dataverse, mapping)
+        if there is None:
+            return self._absent(mapping)
+        missing = tuple(problems.columns_missing(mapping, there))
+        if there != mapping:
+            try:
+                return self._full(there, progress.first(there), self._new(there, missing, tracked=True))
+            except ServiceRejected as error:
+                refusal = error
+        forbidden = isinstance(refusal, MissingPrivilege)
+        found = (*missing, problems.untracked(mapping, forbidden=forbidden))
+        try:
+            return self._full(there, progress.first(there), self._new(there, found, tracked=False))
+        except MissingPrivilege as error:
+            return self._forbidden(mapping, error)
+
+    def _new(self, mapping: TableMapping, found: tuple[Problem, ...] = (), *, tracked: bool) -> State:
+        """The state of a full read that begins."""
+        generation, done = self._state.generation + 1, self._state.completed_at
+        return State(
+            generation=generation, completed_at=done, selected=progress.first(mapping), tracked=tracked, problems=found
+        )
+
+    def _full(self, mapping: TableMapping, first: str, state: State) -> TableResult:
+        removed = 0
+        preference = TRACKED if state.tracked else UNTRACKED
+        with closing(ahead(self._dataverse.pages(first, prefer=preference))) as pages:
+            for page, next_link, delta_link in pages:
+                state = replace(state, next_link=next_link, delta_link=delta_link, rows=state.rows + len(page))
+                with self._database.write() as connection:
+                    rows.store(connection, mapping, page, state.generation)
+                    if next_link is None:
+                        removed = rows.sweep(connection, mapping, state.generation)
+                        state = replace(state, completed_at=self._clock.now())
+                    progress.save(connection, mapping.name, state)
+                self._told(mapping.name, state.rows)
+        return self._done(state, removed, full=True)
+
+    def _changes(self, mapping: TableMapping, link: str) -> TableResult:
+        read = removed = 0
+        newer = None
+        state = self._state
+        with closing(ahead(self._dataverse.pages(link, prefer=TRACKED))) as pages:
+            for page, _, newer in pages:
+                deleted = [_deleted_id(row) for row in page if "reason" in row]
+                changed = [row for row in page if "reason" not in row]
+                read += len(page)
+                with self._database.write() as connection:
+                    rows.store(connection, mapping, changed, state.generation)
+                    removed += rows.remove(connection, mapping, deleted)
+                    if newer:
+                        missing = tuple(problems.columns_missing(self._wanted, mapping))
+                        now = self._clock.now()
+                        state = replace(state, next_link=None, delta_link=newer, completed_at=now, problems=missing)
+                        progress.save(connection, mapping.name, replace(state, rows=read))
+                self._told(mapping.name, read)
+        if newer is None:
+            raise BadData("Dataverse ended the changes without a new delta link: report this to its support")
+        return self._done(replace(state, rows=read), removed, full=False)
+
+    def _done(self, state: State, removed: int, *, full: bool) -> TableResult:
+        name, tracked = self._wanted.name, state.delta_link is not None
+        progress.tell(name, state.problems, self._state.problems)
+        return TableResult(name, state.rows, removed, full=full, tracked=tracked, problems=state.problems)
+
+    def _absent(self, mapping: TableMapping) -> TableResult:
+        """The table does not exist: nothing of it may stay, and that is all there is to know."""
+        found = (problems.table_missing(mapping),)
+        state = replace(self._new(mapping, found, tracked=True), completed_at=self._clock.now())
+        with self._database.write() as connection:
+            removed = rows.sweep(connection, mapping, state.generation)
+            progress.save(connection, mapping.name, state)
+        return self._done(state, removed, full=True)
+
+    def _forbidden(self, mapping: TableMapping, error: MissingPrivilege) -> TableResult:
+        """The table may not be read: the copy stays as it was, and grows old."""
+        found = (problems.privilege_missing(mapping, error),)
+        progress.save_problems(self._database, mapping.name, found, self._state.problems)
+        return TableResult(mapping.name, done=False, problems=found)
+
+
+def _deleted_id(row: dict[str, Any]) -> str:
+    try:
+        return str(row["id"])
+    except KeyError:
+        raise BadData("Dataverse told of a deleted row without its id: report this to its support") from None

@@ -1,0 +1,96 @@
+"""Every code that a finding can have. `docs/prerequisites.md` has a section for each; none is ever given a new meaning.
+
+The part before the dot is the prerequisite.
+"""
+
+from __future__ import annotations
+
+PREREQUISITES = {
+    "capacity": "Capacity profile",
+    "location": "Location",
+    "mailbox": "Mailbox",
+    "number": "Phone number",
+    "routing": "Call routing",
+    "carrier": "Carrier",
+    "pool": "Callback number",
+    "recipients": "Recipients",
+    "template": "Template",
+    "sender": "Sender",
+    "webhook": "Webhook",
+    "directory": "Directory",
+    "sync": "Sync",
+}
+"""Names of the prerequisites for people, in the order in which they are told."""
+
+CODES = (
+    "capacity.no_resource",
+    "capacity.resource_inactive",
+    "capacity.no_profile",
+    "capacity.profile_link_inactive",
+    "capacity.profile_inactive",
+    "capacity.no_outbound_profile",
+    "capacity.not_outbound",
+    "capacity.not_voice",
+    "capacity.work_stream_inactive",
+    "capacity.no_channel",
+    "capacity.channel_inactive",
+    "capacity.no_number",
+    "capacity.number_inactive",
+    "capacity.number_not_outbound",
+    "location.country_unsupported",
+    "location.address_unsupported",
+    "location.not_attested",
+    "location.expired",
+    "location.denied",
+    "location.not_allowed_yet",
+    "location.country_not_found",
+    "location.browser_country_unsupported",
+    "location.other_country",
+    "location.coarse",
+    "mailbox.missing",
+    "mailbox.inactive",
+    "mailbox.not_server_side",
+    "mailbox.outgoing_disabled",
+    "mailbox.not_approved",
+    "mailbox.not_tested",
+    "mailbox.test_failed",
+    "number.none",
+    "number.carrier_unknown",
+    "number.not_purchased",
+    "number.no_outbound",
+    "routing.no_trunk",
+    "routing.no_purchased_number",
+    "routing.catches_emergency",
+    "routing.catches_calling_plan",
+    "carrier.third_party",
+    "pool.empty",
+    "pool.all_taken",
+    "recipients.none",
+    "recipients.invalid",
+    "recipients.no_fallback",
+    "template.missing",
+    "template.broken",
+    "template.broken_for_agent",
+    "template.standard_block",
+    "sender.missing",
+    "sender.azure_managed",
+    "webhook.not_checked",
+    "webhook.not_readable",
+    "webhook.no_dial_step",
+    "webhook.no_end_step",
+    "webhook.step_disabled",
+    "webhook.failing",
+    "directory.never_read",
+    "directory.old",
+    "sync.table_missing",
+    "sync.column_missing",
+    "sync.privilege_missing",
+    "sync.refused",
+    "sync.no_organisation_read",
+    "sync.not_tracked",
+)
+
+
+def prerequisite(code: str) -> str:
+    """The part of a code before the dot."""
+    return code.partition(".")[0]

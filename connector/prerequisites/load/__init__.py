@@ -1,0 +1,1 @@
+"""Gathers the facts that the checks judge from the directory."""

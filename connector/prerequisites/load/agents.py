@@ -1,0 +1,142 @@
+"""Gathers the facts of agents from the directory, a thousand at a time, so that memory does not grow with them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, or_, select
+
+from connector.directory.addresses import parse
+from connector.mappings import Mappings
+from connector.prerequisites.facts import AgentFacts, CapacityProfile, Circumstances, LocationCheck, Mailbox
+from connector.prerequisites.load.numbers import phone_number
+from connector.prerequisites.load.profiles import capacity_profiles
+from connector.store import directory_schema as tables
+
+CHUNK = 1000
+# Many agents have the same contacts.
+_parsed = lru_cache(maxsize=5_000)(parse)
+Links = Mapping[str, tuple[tuple[str, ...], int]]
+"""By bookable resource: the capacity profiles of its active links, and how many links are inactive."""
+
+
+def agents(
+    connection: Connection, mappings: Mappings, around: Circumstances, only: Collection[str] = ()
+) -> Iterator[AgentFacts]:
+    """The facts of each agent: an enabled person with a status of Omnichannel or a bookable resource, by name.
+
+    `only`: agents by id, e-mail address or full name (case does not matter); empty: all.
+    """
+    profiles = capacity_profiles(connection, mappings)
+    wanted = _wanted(mappings.choices, only).execution_options(yield_per=CHUNK)
+    for rows in connection.execute(wanted).partitions(CHUNK):
+        links = _profile_links(connection, [row.resource_id for row in rows if row.resource_id], mappings.choices)
+        for row in rows:
+            yield _agent(row, links, profiles, mappings, around)
+
+
+def _wanted(choices: Mapping[str, Any], only: Collection[str]) -> Select[Any]:
+    agent, resource, mailbox, status = tables.agents, tables.resources, tables.mailboxes, tables.agent_statuses
+    number, check = tables.phone_numbers, tables.location_checks
+    beside = ((mailbox, "box"), (number, "number"), (check, "check"))
+    is_person = (agent.c.disabled.is_not(True)) & (agent.c.access_mode == choices["access_read_write"])
+    has_status = select(status.c.id).where(status.c.agent_id == agent.c.id).exists()
+    wanted = (
+        select(
+            agent,
+            resource.c.id.label("resource_id"),
+            resource.c.state.label("resource_state"),
+            *(column.label(f"{name}_{column.name}") for table, name in beside for column in table.c),
+        )
+        .outerjoin(
+            resource, (resource.c.agent_id == agent.c.id) & (resource.c.resource_type == choices["resource_user"])
+        )
+        .outerjoin(mailbox, mailbox.c.id == agent.c.mailbox_id)
+        .outerjoin(number, number.c.id == agent.c.phone_number_id)
+        .outerjoin(check, check.c.agent_id == agent.c.id)
+        .where(is_person & or_(resource.c.id.is_not(None), has_status))
+        .order_by(agent.c.name, agent.c.id)
+    )
+    if only:
+        named = [text.strip().lower() for text in only]
+        columns = (agent.c.id, agent.c.email, agent.c.name)
+        wanted = wanted.where(or_(*(func.lower(column).in_(named) for column in columns)))
+    return wanted
+
+
+def _profile_links(connection: Connection, resource_ids: Sequence[str], choices: Mapping[str, Any]) -> Links:
+    link = tables.resource_profiles
+    active: dict[str, list[str]] = defaultdict(list)
+    inactive: dict[str, int] = defaultdict(int)
+    wanted = select(link.c.resource_id, link.c.profile_id, link.c.state).where(link.c.resource_id.in_(resource_ids))
+    for row in connection.execute(wanted.order_by(link.c.id)):
+        if row.state == choices["active"]:
+            active[row.resource_id].append(row.profile_id)
+        else:
+            inactive[row.resource_id] += 1
+    return {key: (tuple(active[key]), inactive[key]) for key in active.keys() | inactive.keys()}
+
+
+def _agent(
+    row: Any, links: Links, profiles: Mapping[str, CapacityProfile], mappings: Mappings, around: Circumstances
+) -> AgentFacts:
+    choices = mappings.choices
+    active, inactive = links.get(row.resource_id, ((), 0))
+    told = row.number_country or row.country_name or ""
+    return AgentFacts(
+        id=row.id,
+        name=row.name or "",
+        country=mappings.country(told) or mappings.country(row.country_name),
+        country_told=told,
+        has_resource=None if row.resource_id is None else row.resource_state == choices["active"],
+        profiles=tuple(profiles[profile_id] for profile_id in active if profile_id in profiles),
+        inactive_links=inactive,
+        mailbox=_mailbox(row, mappings),
+        personal_number=None
+        if row.number_id is None
+        else phone_number(
+            row.number_number,
+            row.number_country,
+            row.number_outbound_enabled,
+            row.number_source,
+            row.number_state,
+            choices,
+        ),
+        recipients=_parsed(row.recipients),
+        email=row.email or "",
+        address_elsewhere="" if mappings.country(row.country_name) else row.country_name or "",
+        location_check=_location_check(row, mappings, around),
+        attributes={name: str(value) for name, value in (row.attributes or {}).items() if value is not None},
+    )
+
+
+def _mailbox(row: Any, mappings: Mappings) -> Mailbox | None:
+    if row.box_id is None:
+        return None
+    choices = mappings.choices
+    return Mailbox(
+        active=row.box_state == choices["active"],
+        server_side=row.box_outgoing_method == choices["method_server_side"],
+        outgoing_enabled=bool(row.box_outgoing_enabled),
+        tested=row.box_outgoing_status not in (None, choices["status_not_run"]),
+        test_succeeded=row.box_outgoing_status == choices["status_success"],
+        approved=row.box_approval == choices["approval_approved"] or bool(row.box_approved_by_admin),
+        method=mappings.label("delivery_method", row.box_outgoing_method),
+        approval=mappings.label("approval", row.box_approval),
+    )
+
+
+def _location_check(row: Any, mappings: Mappings, around: Circumstances) -> LocationCheck | None:
+    if row.check_at is None:
+        return None
+    return LocationCheck(
+        at=row.check_at,
+        permission=row.check_permission,
+        accuracy=row.check_accuracy,
+        country=mappings.country(row.check_country),
+        country_told=row.check_country or "",
+        expired=around.now - row.check_at > around.location_valid_for,
+    )
