@@ -39,18 +39,27 @@ class Performers:
     settings: Settings
 
     def __call__(self, claim: Claim) -> Recorded | None:
-        now = self.desk.clock.now()
         match claim.effect:
             case effects.Notify() as effect:
                 return self.notifier.notify(claim, effect)
             case effects.SendFromMailbox() as effect:
                 return self.notifier.send_from_mailbox(claim, effect)
-            case effects.DeleteSentEmail() as effect:
-                self.notifier.delete_sent_email(claim, effect)
-            case effects.SetDoNotDisturb():
-                self.presence.set_do_not_disturb(claim)
             case effects.RestorePresence():
                 return self.presence.restore(claim)
+            case _:
+                self._perform(claim)
+                return None
+
+    def _perform(self, claim: Claim) -> None:
+        """Effects that leave nothing to record but that they are done."""
+        now = self.desk.clock.now()
+        match claim.effect:
+            case effects.SetDoNotDisturb():
+                self.presence.set_do_not_disturb(claim)
+            case effects.DeleteSentEmail() as effect:
+                self.notifier.delete_sent_email(claim, effect)
+            case effects.TellAdministrators() as effect:
+                self.notifier.tell_administrators(claim, effect)
             case effects.Redirect() as effect:
                 self.callbacks.redirect(claim, effect)
             case effects.OfferNumbers():
@@ -63,7 +72,6 @@ class Performers:
                 self._close_window(claim.agent_id, now)
             case effects.GuardCall() as effect:
                 self.desk.handle(CallOverdue(claim.agent_id, effect.call_id, now))
-        return None
 
     def _close_window(self, agent_id: str, now: datetime) -> None:
         outcome = self.desk.handle(LeaseExpired(agent_id, now))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+from cronsim import CronSim, CronSimError
 from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -70,6 +72,10 @@ class Settings(BaseSettings):
     """Told when an agent is unknown or has nobody to tell."""
     drill_recipients: Annotated[tuple[str, ...], NoDecode] = ()
     """Told when a test number (933) is dialled."""
+    administrators: Annotated[tuple[str, ...], NoDecode] = ()
+    """Told what newly broke or was mended when the service validates everybody."""
+    validation_cron: str = ""
+    """When the service validates everybody, as a cron expression in UTC such as `0 5 * * *`; empty: never."""
     template_title: str = "Emergency Call Notification Template"
     callback_numbers: Annotated[tuple[str, ...], NoDecode] = ()
     """Numbers of the ACS resource to lease (E.164). Default: each that takes calls and that Dynamics does not use."""
@@ -96,6 +102,7 @@ class Settings(BaseSettings):
         "webhook_secrets",
         "fallback_recipients",
         "drill_recipients",
+        "administrators",
         "callback_numbers",
         "excluded_steps",
         mode="before",
@@ -120,7 +127,7 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown step; known are {', '.join(STEPS)}")
         return value
 
-    @field_validator("fallback_recipients", "drill_recipients")
+    @field_validator("fallback_recipients", "drill_recipients", "administrators")
     @classmethod
     def _recipients(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for position, address in enumerate(value, start=1):
@@ -132,6 +139,16 @@ class Settings(BaseSettings):
     def _sender(cls, value: str) -> str:
         if value:
             _check_address(value, "it")
+        return value
+
+    @field_validator("validation_cron")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if value:
+            try:
+                CronSim(value, datetime.now(UTC))
+            except CronSimError:
+                raise ValueError("is no cron expression, such as 0 5 * * *") from None
         return value
 
     @field_validator("callback_numbers")

@@ -31,7 +31,7 @@ POOLS = {
     "inquiries": (16, ("look_up_agent", "read_announcement")),
     "presence": (16, outbox.IN_LANES),
     "timers": (8, outbox.TIMERS),
-    "tidying": (2, ("delete_sent_email",)),
+    "tidying": (2, ("delete_sent_email", "tell_administrators")),
 }
 """Threads by what they wait for: a service that hangs must hold up only what needs it. A number never leaves late
 because presence cannot be set, and a callback never waits behind messages."""

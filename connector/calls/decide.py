@@ -137,11 +137,12 @@ def _tell(
     if not facts.recipients:
         return [], ("drill_without_recipients" if call.drill else "nobody_to_tell",)
     patience = policy.second_channel if facts.mailbox_ready else policy.give_up
-    packs = _packed(facts.recipients)
+    packs = packed(facts.recipients)
     return [Notify(call.id, reason, part, pack, at + patience) for part, pack in enumerate(packs)], ()
 
 
-def _packed(recipients: Sequence[str]) -> list[tuple[str, ...]]:
+def packed(recipients: Sequence[str]) -> list[tuple[str, ...]]:
+    """Recipients in as few messages as ACS Email allows."""
     return [
         tuple(recipients[start : start + RECIPIENTS_A_MESSAGE])
         for start in range(0, len(recipients), RECIPIENTS_A_MESSAGE)

@@ -154,6 +154,17 @@ class DeleteSentEmail:
     key_fields: ClassVar[tuple[str, ...]] = ("email_id",)
 
 
+@dataclass(frozen=True)
+class TellAdministrators:
+    """Tell the administrators what a validation found. No call is concerned: `call_id` is the validation's id."""
+
+    call_id: str
+    recipients: tuple[str, ...]
+    give_up_at: datetime
+    kind: Literal["tell_administrators"] = "tell_administrators"
+    key_fields: ClassVar[tuple[str, ...]] = ()
+
+
 Effect = (
     SetDoNotDisturb
     | RestorePresence
@@ -166,6 +177,7 @@ Effect = (
     | OfferNumbers
     | ReadAnnouncement
     | DeleteSentEmail
+    | TellAdministrators
 )
 
 _codec: TypeAdapter[Effect] = TypeAdapter(Annotated[Effect, Field(discriminator="kind")])

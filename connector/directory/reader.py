@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Directory:
     """Reads the local copy."""
 
     def __init__(self, database: Database, mappings: Mappings) -> None:
-        self._database = database
+        self.database = database
         self._mappings = mappings
 
     def agent(self, agent_id: str) -> Agent | None:
@@ -56,7 +56,7 @@ class Directory:
             .outerjoin(mailboxes, mailboxes.c.id == agents.c.mailbox_id)
             .where(agents.c.id == agent_id)
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(wanted).one_or_none()
         return self._agent(row) if row else None
 
@@ -87,7 +87,7 @@ class Directory:
     def template(self, title: str) -> Template | None:
         """The organisation's template with a title; the newest copy has no precedence, so the first by id."""
         templates = tables.templates
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(
                 select(templates).where(templates.c.title == title).order_by(templates.c.id).limit(1)
             ).one_or_none()
@@ -102,28 +102,43 @@ class Directory:
             .order_by(presences.c.id)
             .limit(1)
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return connection.execute(wanted).scalar()
 
     def status(self, agent_id: str) -> tuple[str, str | None] | None:
         """The id of an agent's status row and the presence last seen in it, None if there is no row."""
         statuses = tables.agent_statuses
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(
                 select(statuses.c.id, statuses.c.presence_id).where(statuses.c.agent_id == agent_id).limit(1)
             ).one_or_none()
         return (row.id, row.presence_id) if row else None
 
+    def names(self, agent_ids: Collection[str]) -> dict[str, str]:
+        """The names of agents by id, of those that the directory knows."""
+        agents, found = tables.agents, {}
+        with self.database.read() as connection:
+            for some in batched(sorted(agent_ids)):
+                rows = connection.execute(select(agents.c.id, agents.c.name).where(agents.c.id.in_(some)))
+                found.update({row.id: row.name or "" for row in rows})
+        return found
+
     def knows_numbers(self) -> bool:
         """Whether the numbers of Dynamics have been read completely, at least once."""
         progress = tables.sync_progress
         wanted = select(progress.c.completed_at).where(progress.c.name == tables.phone_numbers.name)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return connection.execute(wanted).scalar() is not None
 
     def numbers_in_use(self) -> set[str]:
         """Numbers that Dynamics knows (E.164): they carry customers, so they are not leased."""
         numbers = tables.phone_numbers
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(select(numbers.c.number, numbers.c.country)).all()
         return {number for row in rows if (number := e164(row.number, row.country))}
+
+
+def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    """Ids in pieces that one statement can take."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.acs.email import Email
-from connector.calls.effects import DeleteSentEmail, Notify, SendFromMailbox, operation_id
+from connector.calls.decide import packed
+from connector.calls.effects import (
+    DeleteSentEmail,
+    Notify,
+    SendFromMailbox,
+    TellAdministrators,
+    derive_id,
+    operation_id,
+)
 from connector.calls.model import Call, Lease
 from connector.dataverse.client import Dataverse
 from connector.desk import Desk
@@ -15,9 +23,10 @@ from connector.errors import BadData, GivenUp, NotFound, RetryLater
 from connector.logs import log, where
 from connector.mappings import Mappings
 from connector.metrics import notes, recipients_skipped
+from connector.notifications import drift
 from connector.notifications.message import Message, Notice, compose, for_acs
 from connector.settings import Settings
-from connector.store import calls
+from connector.store import calls, validations
 from connector.store.outbox import Claim, Recorded
 
 SENT_EMAIL_KEPT = timedelta(minutes=10)
@@ -96,6 +105,19 @@ class Notifier:
             seconds = SENT_EMAIL_KEPT.total_seconds()
             raise RetryLater("the message has not left the agent's mailbox yet", retry_after=seconds)
         self._dataverse.delete(names["set"], effect.email_id)
+
+    def tell_administrators(self, claim: Claim, effect: TellAdministrators) -> None:
+        """Mails what a validation found, under the effect's own id: never twice."""
+        with self._desk.directory.database.read() as connection:
+            found = validations.find(connection, effect.call_id)
+        if found is None:
+            raise BadData("the validation is not kept any more")
+        run, changes = found
+        names = self._directory.names({change.agent_id for change in changes})
+        message = drift.compose(run, changes, names)
+        for part, recipients in enumerate(packed(effect.recipients)):
+            message_id = derive_id(claim.id, str(part))
+            self._email.send(for_acs(message, self._email.sender, recipients), message_id, repeated=claim.attempts > 0)
 
     def _accepted(self, effect: Notify | SendFromMailbox) -> Recorded:
         at, count = self._desk.clock.now(), len(effect.recipients)

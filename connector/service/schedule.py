@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from cronsim import CronSim
 
 from connector.assembly import Connector
 from connector.calls.effects import CloseWindow
@@ -12,6 +14,7 @@ from connector.directory.sync import UNTRACKED_EVERY
 from connector.errors import AlreadyRunning, ConnectorError
 from connector.logs import log, where
 from connector.metrics import notes, sync_failures
+from connector.service import validation
 from connector.store import calls, outbox
 
 DELIVERIES_KEPT = timedelta(days=2)
@@ -20,6 +23,13 @@ OVERDUE = timedelta(minutes=10)
 """How long after its end a window may still be open before somebody looks why."""
 SETTLED_KEPT = timedelta(days=2)
 """Settled effects of remembered calls go with their call; this is for those that belong to none."""
+
+LOOK_SECONDS = 1.0
+
+
+def following(cron: str, after: datetime) -> datetime | None:
+    """When a cron expression comes due next, None for an empty one."""
+    return next(CronSim(cron, after)) if cron else None
 
 
 class Schedule:
@@ -38,11 +48,26 @@ class Schedule:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        settings, clock = self._connector.settings, self._connector.clock
+        next_sync = clock.now()
+        next_validation = following(settings.validation_cron, next_sync)
         while True:
-            self._try("sync", self._sync)
-            self._try("housekeeping", lambda: housekeep(self._connector))
-            if self._stopping.wait(self._connector.settings.sync_minutes * 60):
+            if clock.now() >= next_sync:
+                self._try("sync", self._sync)
+                self._try("housekeeping", lambda: housekeep(self._connector))
+                next_sync = clock.now() + timedelta(minutes=settings.sync_minutes)
+            if next_validation and clock.now() >= next_validation:
+                due = next_validation
+                self._try("validation", lambda: self._validate(due))  # noqa: B023 (called at once)
+                next_validation = following(settings.validation_cron, clock.now())
+            if self._stopping.wait(LOOK_SECONDS):
                 return
+
+    def _validate(self, due: datetime) -> None:
+        try:
+            validation.run(self._connector, not_since=due)
+        except AlreadyRunning:
+            log().info("validation_skipped")
 
     def _try(self, what: str, act: Callable[[], None]) -> None:
         """One thing that fails must not keep the others from being done."""

@@ -126,3 +126,34 @@ location_checks = Table(
     Column("country", String(2)),
 )
 """What each agent's browser last said of its location: whether it may tell it, how exactly, the country; not where."""
+
+validation_runs = Table(
+    "validation_runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("agents", Integer, nullable=False),
+    Column("ready", Integer, nullable=False),
+    Column("first", Boolean, nullable=False),
+    # Whether the effect that tells the administrators of it has been asked for.
+    Column("told", Boolean, nullable=False),
+)
+"""Validations of everybody, kept for a month."""
+
+validation_standing = Table(
+    "validation_standing",
+    metadata,
+    Column("agent_id", String(36), primary_key=True),
+    Column("code", String(60), primary_key=True),
+)
+"""What was wrong with whom at the latest validation."""
+
+validation_changes = Table(
+    "validation_changes",
+    metadata,
+    Column("run_id", String(36), primary_key=True),
+    Column("agent_id", String(36), primary_key=True),
+    Column("code", String(60), primary_key=True),
+    Column("what", String(6), nullable=False),
+)
+"""What newly broke or was mended in each kept validation."""

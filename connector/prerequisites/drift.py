@@ -1,0 +1,30 @@
+"""What changed between two validations: which agents newly lack something, and which are mended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Standing = Mapping[str, frozenset[str]]
+"""By agent: the codes of what is wrong. Agents who are ready are not in it."""
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """One code that an agent newly has ("broke"), or no longer has ("mended")."""
+
+    agent_id: str
+    code: str
+    what: Literal["broke", "mended"]
+
+
+def compare(before: Standing, now: Standing) -> list[Change]:
+    """Every change, agent by agent."""
+    nothing: frozenset[str] = frozenset()
+    changes = []
+    for agent_id in before.keys() | now.keys():
+        then, today = before.get(agent_id, nothing), now.get(agent_id, nothing)
+        changes += [Change(agent_id, code, "broke") for code in today - then]
+        changes += [Change(agent_id, code, "mended") for code in then - today]
+    return sorted(changes)

@@ -1,0 +1,60 @@
+"""What changed between two validations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.notifications.drift import MOST, compose
+from connector.prerequisites.drift import Change, compare
+from connector.store.validations import Run
+
+STANDINGS = st.dictionaries(
+    st.sampled_from("abcd"),
+    st.frozensets(st.sampled_from(["mailbox.missing", "recipients.none", "number.none"]), min_size=1),
+)
+RUN = Run("run", datetime(2026, 3, 2, 5, tzinfo=UTC), 10, 8, first=False)
+
+
+def test_what_is_new_broke_and_what_is_gone_was_mended() -> None:
+    before = {"a": frozenset({"mailbox.missing"}), "b": frozenset({"number.none"})}
+    now = {"a": frozenset({"mailbox.missing", "recipients.none"})}
+    assert compare(before, now) == [Change("a", "recipients.none", "broke"), Change("b", "number.none", "mended")]
+
+
+@given(STANDINGS, STANDINGS)
+def test_the_changes_lead_from_one_to_the_other(
+    before: dict[str, frozenset[str]], now: dict[str, frozenset[str]]
+) -> None:
+    reached = {(agent, code) for agent, codes in before.items() for code in codes}
+    for change in compare(before, now):
+        place = (change.agent_id, change.code)
+        reached = reached | {place} if change.what == "broke" else reached - {place}
+    assert reached == {(agent, code) for agent, codes in now.items() for code in codes}
+
+
+@given(STANDINGS)
+def test_nothing_changed_is_nothing_to_tell(standing: dict[str, frozenset[str]]) -> None:
+    assert compare(standing, standing) == []
+
+
+def test_the_mail_names_who_and_what() -> None:
+    changes = [Change("a", "recipients.none", "broke"), Change("b", "number.none", "mended")]
+    message = compose(RUN, changes, {"a": "Ada <Example>"})
+    assert message.subject == "Emergency calling: 1 newly broken, 1 mended"
+    assert "Ada <Example>: recipients.none" in message.plain
+    assert "a user who is gone: number.none" in message.plain
+    assert "Ada &lt;Example&gt;" in message.html
+    assert "8 of 10 agents are ready" in message.plain
+
+
+def test_very_many_changes_are_counted() -> None:
+    changes = [Change(f"agent-{number}", "mailbox.missing", "broke") for number in range(MOST + 7)]
+    assert "and 7 more" in compose(RUN, changes, {}).plain
+
+
+def test_the_first_mail_is_a_summary() -> None:
+    message = compose(Run("run", RUN.at, 10, 8, first=True), [], {})
+    assert message.subject == "Emergency calling: 8 of 10 agents are ready"
