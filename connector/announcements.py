@@ -16,8 +16,8 @@ from typing import Any, Literal
 from connector.calls.effects import derive_id
 from connector.calls.events import Dialled, Ended
 from connector.dataverse.remote_context import NOBODY, RemoteContext, text, time
+from connector.e164 import e164
 from connector.mappings import EventMapping, Mappings
-from connector.numbers.form import e164
 
 OLDEST, NEWEST = timedelta(hours=24), timedelta(minutes=2)
 """How far an announced time may lie behind or before our own clock and still be believed."""

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import select
 
 from connector.directory.addresses import parse
+from connector.e164 import e164
 from connector.mappings import Mappings
-from connector.numbers.form import e164
 from connector.store import directory_schema as tables
 from connector.store.database import Database
 

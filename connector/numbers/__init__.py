@@ -1,1 +1,1 @@
-"""Phone numbers: their form, the pool that callback numbers are leased from, and who a callback is put through to."""
+"""The pool that callback numbers are leased from, and who a callback is put through to."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import delete, insert
 
 from connector.acs.numbers import PurchasedNumber, Routing
-from connector.numbers.form import e164
+from connector.e164 import e164
 from connector.store import calls
 from connector.store.database import Database
 from connector.store.directory_schema import acs_numbers, sip_routing

@@ -8,10 +8,10 @@ from typing import Any
 from connector.assembly import Connector
 from connector.calls.effects import derive_id
 from connector.calls.events import CallbackArrived
+from connector.e164 import e164
 from connector.errors import BadData
 from connector.logs import log
 from connector.metrics import deliveries, delivery_reports
-from connector.numbers.form import e164
 from connector.store import calls
 
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"

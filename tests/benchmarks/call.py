@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from connector.calls.effects import Notify, operation_id
 from connector.sandbox.organisation import Organisation
 
 LATENCY_MS = 200
@@ -116,7 +117,7 @@ class Load:
         connection.request("POST", "/webhooks/dataverse", body, {"x-emergency-secret": SECRET})
         answer = json.loads(connection.getresponse().read())
         measured.answers.append((time.time() - started) * 1000)
-        self._sent[operation_id(answer["call_id"])] = started
+        self._sent[first_message(answer["call_id"])] = started
 
     def _bare_post(self, wait: float) -> None:
         time.sleep(wait)
@@ -171,11 +172,9 @@ class Load:
                 into.append((at - started) * 1000)
 
 
-def operation_id(call_id: str) -> str:
+def first_message(call_id: str) -> str:
     """The operation id of a call's first message."""
-    from connector.calls.effects import Notify, effect_id  # noqa: PLC0415 (beside its use)
-
-    return effect_id(Notify(call_id, "dialled", 0, (), datetime.now(UTC)))
+    return operation_id(Notify(call_id, "dialled", 0, (), datetime.now(UTC)))
 
 
 def context(agent_id: str, key: str) -> dict[str, Any]:

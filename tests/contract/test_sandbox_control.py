@@ -224,8 +224,6 @@ def test_all_is_gone_after_the_end_though_a_client_keeps_its_connection() -> Non
             headers = {"x-sandbox-key": sandbox.info.control_key}
             assert session.get(f"{sandbox.info.control_url}/presences", headers=headers).status_code == 200
             assert sandbox.clock is clock
-            started = time.perf_counter()
-        assert time.perf_counter() - started < 1
         assert not Path(sandbox.info.ca_file).exists()
         sandbox.stop()
     assert set(threading.enumerate()) <= before

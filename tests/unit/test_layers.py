@@ -109,7 +109,7 @@ def test_checks_take_only_dataclasses_from_the_client_of_numbers() -> None:
 
 def test_other_pure_parts_import_no_client_and_no_store() -> None:
     pure = ["connector.mappings", "connector.clock", "connector.errors", "connector.settings", "connector.logs"]
-    pure += ["connector.directory.addresses", "connector.numbers.form", "connector.dataverse.remote_context"]
+    pure += ["connector.directory.addresses", "connector.e164", "connector.dataverse.remote_context"]
     assert not bad(pure, CLIENTS + STORE + SHELL + LIBRARIES_OF_CLIENTS)
     allowed = ("connector.dataverse.remote_context",)
     assert not bad(["connector.announcements"], CLIENTS + STORE + SHELL + LIBRARIES_OF_CLIENTS, allowed)

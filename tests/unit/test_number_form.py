@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.acs.numbers import PurchasedNumber
-from connector.numbers.form import e164
+from connector.e164 import e164
 from connector.numbers.pool import for_callbacks
 
 US, US_TOO, GB = "+12025550101", "+12025550102", "+442079460101"

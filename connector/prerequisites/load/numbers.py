@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from connector.acs.numbers import PurchasedNumber, Route, Routing
-from connector.numbers.form import e164
+from connector.e164 import e164
 from connector.prerequisites.facts import AcsFacts, Carrier, PhoneNumber
 from connector.store import directory_schema as tables
 
