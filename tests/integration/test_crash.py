@@ -45,6 +45,7 @@ class Service:
     sandbox: Sandbox
     connector: Connector
     agent: Agent
+    another: Agent
     folder: Path
     port: int
     environment: dict[str, str]
@@ -93,18 +94,31 @@ class Service:
     def requests_seen(self, service: str, path: str) -> int:
         return sum(path in seen.target for seen in self.sandbox.faults.log(service))
 
+    def seen(self, method: str, path: str) -> int:
+        log = self.sandbox.faults.log("dataverse")
+        return sum(seen.method == method and path in seen.target for seen in log)
+
+    def pool(self) -> dict[str, tuple[int, int]]:
+        with self.connector.store.read() as connection:
+            return calls.pool_size(connection)
+
     def pending(self, kind: str) -> bool:
         wanted = select(schema.effects.c.id).where(schema.effects.c.kind == kind, schema.effects.c.status == "pending")
         with self.connector.store.read() as connection:
             return connection.execute(wanted).first() is not None
 
-    def let_time_pass(self, kind: str) -> None:
+    def let_time_pass(self, kind: str, agent_id: str = "") -> None:
         """Makes a timer due, as if its time had come while no process ran."""
         past = datetime.now(UTC) - timedelta(minutes=1)
+        due = schema.effects.update().where(schema.effects.c.kind == kind)
+        over = schema.emergencies.update()
+        if agent_id:
+            due = due.where(schema.effects.c.agent_id == agent_id)
+            over = over.where(schema.emergencies.c.agent_id == agent_id)
         with self.connector.store.write() as connection:
-            connection.execute(schema.effects.update().where(schema.effects.c.kind == kind).values(run_at=past))
+            connection.execute(due.values(run_at=past))
             if kind == "close_window":
-                connection.execute(schema.emergencies.update().values(window_ends_at=past))
+                connection.execute(over.values(window_ends_at=past))
 
     def left_behind(self) -> list[str]:
         """What of the agent is still found in the store's files."""
@@ -141,7 +155,7 @@ def serving(sandbox: Sandbox, folder: Path, store_url: str) -> Iterator[Service]
         connector.sync()
         found = (connector.directory.agent(agent_id) for agent_id in sandbox.organisation.agent_ids)
         ready = (a for a in found if a and a.id not in sandbox.organisation.defects and a.country == "US")
-        service = Service(sandbox, connector, next(ready), folder, free_port(), kept | values)
+        service = Service(sandbox, connector, next(ready), next(ready), folder, free_port(), kept | values)
         sandbox.dataverse.set_presence(service.agent.id, AVAILABLE)
         sandbox.faults.clear_log()
         service.start()
@@ -278,6 +292,55 @@ def test_killed_while_the_second_channel_sends(service: Service, path: str, cut:
     assert len(sent) == 1, "the row's id is the effect's own, so a repetition makes no second row"
     assert service.sandbox.acs.outbox == []
     rows.delete("email", sent[0]["activityid"])
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_killed_while_the_row_of_a_sent_email_is_deleted(service: Service, cut: Any) -> None:
+    rows = service.sandbox.dataverse.rows
+    service.sandbox.faults.set_outage("acs")
+    service.dial()
+    until(lambda: service.pending("delete_sent_email"), 40)
+    service.kill()
+    service.let_time_pass("delete_sent_email")
+    service.sandbox.faults.add("dataverse", Fault(cut=cut, method="DELETE", path=r"emails\(", times=1))
+    service.start()
+    until(lambda: service.seen("DELETE", "emails(") == 1, 30)
+    service.kill()
+    service.start()
+    until(lambda: not service.pending("delete_sent_email"), 30)
+    assert list(rows.all("email")) == []
+
+
+def test_killed_while_a_freed_number_is_told_to_who_waits(service: Service) -> None:
+    first, second = service.agent, service.another
+    with service.connector.store.read() as connection:
+        kept = calls.free_number(connection, ("GB",))
+    assert kept is not None
+    service.kill()
+    service.environment["EMERGENCY_CALLBACK_NUMBERS"] = kept
+    service.start()
+    until(lambda: service.pool() == {"GB": (1, 1)}, 30)
+    parameters = {"DialledNumber": "911", "Country": "GB", "AgentIdentity": IDENTITY}
+    assert service.announce("ec_EmergencyCallDialled", **parameters)["callback_number"] == kept
+    waits = service.announce("ec_EmergencyCallDialled", AgentId=second.id, **parameters)
+    assert waits["callback_number"] is None
+    service.hang_up()
+    until(lambda: len(service.sandbox.acs.outbox) == 2, 30)
+    until(lambda: not service.pending("notify") and not service.pending("restore_presence"), 30)
+    service.kill()
+    service.sandbox.faults.clear_log()
+    service.let_time_pass("close_window", first.id)
+    service.sandbox.faults.add("acs", Fault(cut="before", path=SEND, times=1))
+    service.start()
+    until(lambda: service.requests_seen("acs", SEND) == 1, 30)
+    service.kill()
+    service.start()
+    until(lambda: len(service.sandbox.acs.outbox) == 3, 30)
+    mail = service.sandbox.acs.outbox[-1]
+    assert sorted(mail.recipients) == sorted(second.recipients)
+    assert kept in str(mail.message)
+    with service.connector.store.read() as connection:
+        assert calls.holder(connection, kept) == second.id
 
 
 @pytest.mark.parametrize("ended", [True, False])
