@@ -58,7 +58,9 @@ class Sync:
                 table.fail(error)
                 errors.append(error)
                 continue
-            log().info("table_synced", table=mapping.name, rows=results[-1].read, removed=results[-1].removed)
+            done = results[-1]
+            tell = log().info if done.read or done.removed else log().debug
+            tell("table_synced", table=done.name, rows=done.read, removed=done.removed)
             sync_rows.labels(mapping.name).inc(results[-1].read)
         if errors:
             raise errors[0]

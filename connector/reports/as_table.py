@@ -38,7 +38,7 @@ def _is_among_the_first(summary: Summary) -> bool:
 
 
 def _agents(reports: list[AgentReport]) -> Table:
-    table = Table("agent", "country", "what is wrong", "what to do", show_lines=True)
+    table = _table("agent", "country", "what is wrong", "what to do")
     for report in reports:
         errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
         for position, finding in enumerate(errors):
@@ -50,7 +50,7 @@ def _agents(reports: list[AgentReport]) -> Table:
 
 
 def _organisation(findings: tuple[Finding, ...]) -> Table:
-    table = Table("", "concerns everybody", "what to do", show_lines=True)
+    table = _table("", "concerns everybody", "what to do")
     for finding in findings:
         told = f"{escape(finding.message)} [dim]({finding.code})\n{escape(finding.evidence)}[/dim]"
         table.add_row(_severity(finding), told, escape(finding.remedy))
@@ -69,3 +69,11 @@ def _codes(summary: Summary) -> Table:
 
 def _severity(finding: Finding) -> str:
     return f"[{_COLOURS[finding.severity]}]{finding.severity}[/]"
+
+
+def _table(*names: str) -> Table:
+    """Long words are folded: a code that is cut could not be looked up."""
+    table = Table(show_lines=True)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
