@@ -18,9 +18,9 @@ from connector.calls.decide import Decision, decide
 from connector.calls.effects import Effect, OfferNumbers, derive_id
 from connector.calls.model import AgentState, Call, Facts, Policy
 from connector.clock import Clock
-from connector.directory.reader import Agent, Directory
+from connector.directory.reader import Agent, Directory, if_readable
 from connector.errors import RetryLater
-from connector.logs import log, where
+from connector.logs import log
 from connector.mappings import Mappings
 from connector.metrics import notes
 from connector.settings import Settings
@@ -70,7 +70,7 @@ class Desk:
         `settle` is done in the same transaction; if it returns False, nothing of the event happens.
         Raises RetryLater when the store cannot be used: then nothing of it has happened either.
         """
-        agent = self._agent(event.agent_id)
+        agent = if_readable(lambda: self.directory.agent(event.agent_id))
         for attempt in range(TRIES):
             try:
                 with self.store.write() as connection:
@@ -94,13 +94,6 @@ class Desk:
         with self.store.write() as connection:
             claims = outbox.ask(connection, agent_id, effects, self.clock.now(), self.owner)
         self._hand_over(claims)
-
-    def _agent(self, agent_id: str) -> Agent | None:
-        try:
-            return self.directory.agent(agent_id)
-        except Exception as error:  # noqa: BLE001 (whatever ails the directory, it is a help and not a condition)
-            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
-            return None
 
     def _decide(
         self, connection: Connection, event: events.Event, before: AgentState, agent: Agent | None, *, numbers: bool

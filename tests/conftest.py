@@ -52,6 +52,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/calls.db"
     server: str = request.getfixturevalue("postgresql")
+    return new_database(server)
+
+
+def new_database(server: str) -> str:
+    """The address of an empty database on a PostgreSQL server."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'create database "{name}"')

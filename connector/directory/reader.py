@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 
 from connector.directory.addresses import parse
 from connector.e164 import e164
+from connector.logs import log, where
 from connector.mappings import Mappings
 from connector.store import directory_schema as tables
 from connector.store.database import Database
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -142,3 +145,12 @@ def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
     """Ids in pieces that one statement can take."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]
+
+
+def if_readable(read: Callable[[], _Found]) -> _Found | None:
+    """What `read` finds in the directory; None, and a log line, whatever ails it: it is a help and not a condition."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 (a call must be dealt with though the directory is broken)
+        log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
+        return None

@@ -18,9 +18,9 @@ from connector.calls.effects import (
 from connector.calls.model import Call, Lease
 from connector.dataverse.client import Dataverse
 from connector.desk import Desk
-from connector.directory.reader import Agent, Directory, Template
+from connector.directory.reader import Directory, if_readable
 from connector.errors import BadData, GivenUp, NotFound, RetryLater
-from connector.logs import log, where
+from connector.logs import log
 from connector.mappings import Mappings
 from connector.metrics import notes, recipients_skipped
 from connector.notifications import drift
@@ -123,27 +123,12 @@ class Notifier:
         at, count = self._desk.clock.now(), len(effect.recipients)
         return lambda connection: calls.record_message(connection, operation_id(effect), effect.call_id, count, at)
 
-    def _template(self) -> Template | None:
-        """The organisation's template; without it, or without the directory, the standard text does."""
-        try:
-            return self._directory.template(self._title)
-        except Exception as error:  # noqa: BLE001 (whatever ails the directory, the message goes out)
-            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
-            return None
-
-    def _agent(self, agent_id: str) -> Agent | None:
-        try:
-            return self._directory.agent(agent_id)
-        except Exception as error:  # noqa: BLE001 (whatever ails the directory, the message goes out)
-            log().error("directory_out_of_reach", error=type(error).__name__, where=where(error))
-            return None
-
     def _message(self, agent_id: str, effect: Notify | SendFromMailbox) -> Message:
         with self._desk.store.read() as connection:
             found = calls.find(connection, effect.call_id)
         if found is None:
             raise BadData("the call is forgotten, so there is nothing to tell of")
-        template = self._template()
+        template = if_readable(lambda: self._directory.template(self._title))
         body = (template.body or template.html) if template else ""
         message = compose(
             self._notice(agent_id, effect, *found),
@@ -157,7 +142,7 @@ class Notifier:
         return message
 
     def _notice(self, agent_id: str, effect: Notify | SendFromMailbox, call: Call, lease: Lease | None) -> Notice:
-        agent = self._agent(agent_id)
+        agent = if_readable(lambda: self._directory.agent(agent_id))
         if agent and agent.invalid_recipients:
             recipients_skipped.inc(agent.invalid_recipients)
         country = self._mappings.country(call.country) or self._mappings.country(agent.country if agent else None)

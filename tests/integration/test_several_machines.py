@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from connector.sandbox import Sandbox
+from tests.conftest import new_database
 from tests.integration.stage import Stage, staged, until
 
 
 @pytest.fixture
 def store_url(postgresql: str) -> str:
-    name = f"machines_{uuid.uuid4().hex}"
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-    return postgresql.replace("/postgres?", f"/{name}?")
+    return new_database(postgresql)
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -20,6 +18,7 @@ from connector.errors import AlreadyRunning
 from connector.metrics import sync_failures
 from connector.sandbox import Sandbox
 from connector.service.schedule import Schedule
+from tests.conftest import new_database
 from tests.integration.stage import until
 from tests.integration.syncing import assert_same, connected, requests_for
 
@@ -29,10 +28,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
     server: str = request.getfixturevalue("postgresql")
-    name = f"alone_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
-    return server.replace("/postgres?", f"/{name}?")
+    return new_database(server)
 
 
 @pytest.fixture
