@@ -45,8 +45,9 @@ def test_an_error_is_raised_where_the_item_is_waited_for() -> None:
 
 
 def test_leaving_early_ends_the_thread() -> None:
+    others = set(threading.enumerate())  # of tests before, which may still be ending
     with closing(ahead(iter(range(1000)))) as pages:
         assert next(pages) == 0
-        (thread,) = (thread for thread in threading.enumerate() if thread.name == "ahead")
+        (thread,) = set(threading.enumerate()) - others
     thread.join(5)
     assert not thread.is_alive()
