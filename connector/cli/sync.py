@@ -18,6 +18,7 @@ from rich.table import Table
 
 from connector import settings
 from connector.assembly import Connector
+from connector.cli.ending import ended_by_signals
 from connector.directory.problems import Problem
 from connector.directory.progress import TableStatus, status
 from connector.directory.sync import UNTRACKED_EVERY, TableResult
@@ -40,7 +41,7 @@ def sync(
         return
     with Connector(settings.load()) as connector:
         if watch:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), ended_by_signals():
                 keep_syncing(connector, threading.Event().wait)
             return
         with _bar(len(connector.mappings.tables)) as show:

@@ -97,13 +97,14 @@ def test_watch_ends_where_no_waiting_helps(sandbox: Sandbox, tmp_path: Path) -> 
         keep_syncing(connector, lambda _seconds: True)
 
 
-def test_ctrl_c_ends_a_watch(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_is_ended_tidily(environment: dict[str, str], end: signal.Signals) -> None:
     process = subprocess.Popen(
         [*COMMAND, "--watch"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert "rows read" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     assert errors == ""
