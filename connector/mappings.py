@@ -32,9 +32,14 @@ class TableMapping:
     attributes: tuple[str, ...] = ()
 
     @property
+    def selected(self) -> tuple[str, ...]:
+        """What is read of a row, under Dataverse's names: the id and each column once."""
+        return tuple(dict.fromkeys((self.id, *self.columns.values(), *self.attributes)))
+
+    @property
     def select(self) -> str:
-        """The value of `$select`: the id and each column once."""
-        return ",".join(dict.fromkeys((self.id, *self.columns.values(), *self.attributes)))
+        """The value of `$select`."""
+        return ",".join(self.selected)
 
 
 _EXACT = ConfigDict(extra="forbid")

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from connector.dataverse import pages
 from connector.dataverse.answers import body, breather, refusal
+from connector.dataverse.pages import Page
 from connector.dataverse.tokens import Tokens
 from connector.errors import BadData, EditConflict, NotFound, RetryLater
 from connector.logs import log
@@ -87,8 +89,8 @@ class Dataverse:
         """Calls an action, by name or bound (`set(id)/Namespace.Name`), whose answer does not matter."""
         self._send("POST", action, json=body, timeout=timeout)
 
-    def pages(self, first: str, *, prefer: str) -> Iterator[tuple[list[dict[str, Any]], str | None, str | None]]:
-        """Reads page after page from a path or link: the rows, the next link, the delta link (last page only).
+    def pages(self, first: str, columns: tuple[str, ...], *, prefer: str) -> Iterator[Page]:
+        """Reads page after page of `columns` from a path or link.
 
         Each page is read `patiently`, and later where little is left of what Dataverse lets a user do in five minutes.
         Raises BadData where a link comes back that was followed before, since that would never end.
@@ -98,23 +100,20 @@ class Dataverse:
         while link:
             followed.add(link)
             at = link
-            page, pause = self.patiently(lambda: self._page(at, prefer))  # noqa: B023 (called at once)
-            rows = page.get("value") if isinstance(page, dict) else None
-            if not isinstance(rows, list):
-                raise BadData("Dataverse answered a page without rows: report this to its support")
-            link = page.get("@odata.nextLink")
+            page, pause = self.patiently(lambda: self._page(at, columns, prefer))  # noqa: B023 (called at once)
+            link = page.next_link
             if link in followed:
                 raise BadData("Dataverse repeats a page link, so the read would never end: try again later")
-            yield rows, link, page.get("@odata.deltaLink")
-            del page, rows  # the next page shall not find this one still in memory
+            yield page
+            del page  # the next page shall not find this one still in memory
             if link and pause:
                 log().info("dataverse_slows", seconds=round(pause, 1))
                 self._sleep(pause)
 
-    def _page(self, link: str, prefer: str) -> tuple[Any, float]:
-        """A page's JSON, and how many seconds to wait before the next one."""
+    def _page(self, link: str, columns: tuple[str, ...], prefer: str) -> tuple[Page, float]:
+        """A page, and how many seconds to wait before the next one."""
         response = self._read(link, prefer=prefer)
-        return body(response), breather(response)
+        return pages.page(response, columns), breather(response)
 
     def _read(
         self, path: str, *, params: Mapping[str, str] | None = None, prefer: str, timeout: float = READ_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from connector.dataverse import pages
 from connector.dataverse.client import Dataverse
 from connector.directory import progress, rows
 from connector.mappings import Mappings
@@ -13,7 +14,8 @@ def fetch_agent(dataverse: Dataverse, directory: Database, mappings: Mappings, a
     mapping = mappings.tables["agents"]
     # Without the columns that the last sync found missing, which would be refused.
     _, _, query = (progress.selected(directory, mapping.name) or progress.first(mapping)).partition("?")
-    row = dataverse.get(f"{mapping.set}({agent_id})?{query}", timeout=seconds)
+    found = dataverse.get(f"{mapping.set}({agent_id})?{query}", timeout=seconds)
+    # Generation 0: the next full read decides whether the row stays.
+    batch = rows.batch(mapping, pages.rows([found], mapping.selected), 0)
     with directory.write() as connection:
-        # Generation 0: the next full read decides whether the row stays.
-        rows.store(connection, mapping, [row], 0)
+        rows.store(connection, batch)

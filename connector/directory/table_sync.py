@@ -7,18 +7,19 @@ until its token expires (7 days by default): then the table is read in full agai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from connector.clock import Clock
 from connector.dataverse.client import PAGE_SIZE, Dataverse
+from connector.dataverse.pages import Page, Row
 from connector.directory import problems, progress, rows
 from connector.directory.ahead import ahead
 from connector.directory.problems import Problem
 from connector.directory.progress import State
+from connector.directory.rows import Batch
 from connector.errors import BadData, DeltaExpired, MissingPrivilege, ServiceRejected
 from connector.logs import log
 from connector.mappings import TableMapping
@@ -147,15 +148,23 @@ class TableSync:
             generation=generation, completed_at=done, selected=progress.first(mapping), tracked=tracked, problems=found
         )
 
+    def _pages(
+        self, mapping: TableMapping, link: str, preference: str, generation: int
+    ) -> Iterator[tuple[Page, Batch]]:
+        """Each page, and what of it is to be stored."""
+        for page in self._dataverse.pages(link, mapping.selected, prefer=preference):
+            yield page, rows.batch(mapping, (row for row in page.rows if not row.reason), generation)
+
     def _full(self, mapping: TableMapping, first: str, state: State) -> TableResult:
         removed = 0
         preference = TRACKED if state.tracked else UNTRACKED
-        with closing(ahead(self._dataverse.pages(first, prefer=preference))) as pages:
-            for page, next_link, delta_link in pages:
-                state = replace(state, next_link=next_link, delta_link=delta_link, rows=state.rows + len(page))
+        with closing(ahead(self._pages(mapping, first, preference, state.generation))) as pages:
+            for page, batch in pages:
+                read = state.rows + len(page.rows)
+                state = replace(state, next_link=page.next_link, delta_link=page.delta_link, rows=read)
                 with self._database.write() as connection:
-                    rows.store(connection, mapping, page, state.generation)
-                    if next_link is None:
+                    rows.store(connection, batch)
+                    if page.next_link is None:
                         removed = rows.sweep(connection, mapping, state.generation)
                         state = replace(state, completed_at=self._clock.now())
                     progress.save(connection, mapping.name, state)
@@ -166,13 +175,13 @@ class TableSync:
         read = removed = 0
         newer = None
         state = self._state
-        with closing(ahead(self._dataverse.pages(link, prefer=TRACKED))) as pages:
-            for page, _, newer in pages:
-                deleted = [_deleted_id(row) for row in page if "reason" in row]
-                changed = [row for row in page if "reason" not in row]
-                read += len(page)
+        with closing(ahead(self._pages(mapping, link, TRACKED, state.generation))) as pages:
+            for page, batch in pages:
+                newer = page.delta_link
+                deleted = [_deleted_id(row) for row in page.rows if row.reason]
+                read += len(page.rows)
                 with self._database.write() as connection:
-                    rows.store(connection, mapping, changed, state.generation)
+                    rows.store(connection, batch)
                     removed += rows.remove(connection, mapping, deleted)
                     if newer:
                         missing = tuple(problems.columns_missing(self._wanted, mapping))
@@ -205,8 +214,7 @@ class TableSync:
         return TableResult(mapping.name, done=False, problems=found)
 
 
-def _deleted_id(row: dict[str, Any]) -> str:
-    try:
-        return str(row["id"])
-    except KeyError:
-        raise BadData("Dataverse told of a deleted row without its id: report this to its support") from None
+def _deleted_id(row: Row) -> str:
+    if row.deleted_id is None:
+        raise BadData("Dataverse told of a deleted row without its id: report this to its support")
+    return row.deleted_id

@@ -22,6 +22,7 @@ from rich.table import Table
 from connector import mappings as mapping_files
 from connector.acs.numbers import PurchasedNumber, Route, Routing
 from connector.clock import SystemClock
+from connector.dataverse import pages
 from connector.directory import rows
 from connector.numbers import pool
 from connector.sandbox.organisation import Organisation
@@ -101,9 +102,9 @@ def seed(folder: Path, agents: int) -> None:
     now = SystemClock().now()
     with directory.write() as connection:
         for name, mapping in mappings.tables.items():
-            found = organisation.tables.get(mapping.table, [])
+            found = pages.rows(organisation.tables.get(mapping.table, []), mapping.selected)
             for start in range(0, len(found), 5_000):
-                rows.store(connection, mapping, found[start : start + 5_000], 1)
+                rows.store(connection, rows.batch(mapping, found[start : start + 5_000], 1))
             values = {"name": name, "generation": 1, "rows": len(found), "completed_at": now}
             connection.execute(directory_schema.sync_progress.insert().values(**values))
     owned = [

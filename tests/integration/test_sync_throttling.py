@@ -117,7 +117,7 @@ def test_reads_slow_down_before_the_limit(sandbox: Sandbox, connector: Connector
         body = rows % (sandbox.info.dataverse_url, number)
         sandbox.faults.add("dataverse", Fault(status=200, path="presences", headers=headers, body=body))
     sandbox.faults.add("dataverse", Fault(status=200, path="presences", body='{"value": []}'))
-    pages = list(connector.dataverse.pages("presences", prefer=""))
+    pages = list(connector.dataverse.pages("presences", (), prefer=""))
     assert len(pages) == 7
     assert waits == pytest.approx([LONGEST_BREATHER * share for share in (0.5, 0.9, 1.0)])
 
