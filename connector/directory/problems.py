@@ -88,7 +88,9 @@ def untracked(mapping: TableMapping, *, forbidden: bool) -> Problem:
     means = "so it is read in full from time to time instead of its changes only"
     if forbidden:
         text = f"the application user has no organisation-level read of table {mapping.table}, {means}"
-        return Problem(NO_ORGANISATION_READ, f"{text}; rows it may not see are missing")
+        return Problem(
+            NO_ORGANISATION_READ, f"{text}; rows it may not see are missing, or stay as they were when it could"
+        )
     return Problem(NOT_TRACKED, f"change tracking is not enabled for table {mapping.table}, {means}")
 
 

@@ -24,6 +24,7 @@ class State:
     """How far a table has been read. `tracked`: whether the read that `next_link` continues tracks changes.
 
     `selected` is what the links read, an entity set and its columns; None where the table was never read.
+    `restricted_since` is the first of the full reads that may not have been shown every row, 0 where the last was.
     """
 
     next_link: str | None = None
@@ -34,6 +35,7 @@ class State:
     selected: str | None = None
     tracked: bool = True
     problems: tuple[Problem, ...] = ()
+    restricted_since: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,4 +131,5 @@ def _state(row: Any) -> State:
         row.selected,
         row.tracked is not False,
         problems.read(row.problems),
+        row.restricted_since or 0,
     )

@@ -18,11 +18,11 @@ from connector.errors import BadData
 from connector.mappings import TableMapping
 from connector.store.directory_schema import metadata
 
-AT_ONCE = 2_500
+AT_ONCE = 1_000
 """Rows in one statement for SQLite: while it runs, another thread can make the next page ready.
 
-One statement a row would end after microseconds, and wait for the interpreter's lock each time. With the 13 columns of
-the widest table it stays below the 32,766 parameters that SQLite takes.
+One statement a row would end after microseconds, and wait for the interpreter's lock each time; with more rows than
+this the statement alone takes megabytes. 13 columns of the widest table stay below SQLite's 32,766 parameters.
 """
 
 
@@ -95,10 +95,11 @@ def remove(connection: Connection, mapping: TableMapping, ids: Sequence[str]) ->
     return connection.execute(delete(target).where(target.c.id.in_([row_id.lower() for row_id in ids]))).rowcount
 
 
-def sweep(connection: Connection, mapping: TableMapping, generation: int) -> int:
-    """Deletes what a full read has not seen; how many there were."""
+def sweep(connection: Connection, mapping: TableMapping, generation: int, *, since: int = 0) -> int:
+    """Deletes what a full read has not seen, if it was last seen by the read `since` or later; how many there were."""
     target = table(mapping)
-    return connection.execute(delete(target).where(target.c.generation < generation)).rowcount
+    unseen = (target.c.generation < generation, target.c.generation >= since)
+    return connection.execute(delete(target).where(*unseen)).rowcount
 
 
 def count(connection: Connection, name: str) -> int:

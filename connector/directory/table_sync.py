@@ -136,8 +136,12 @@ class TableSync:
                 refusal = error
         forbidden = isinstance(refusal, MissingPrivilege)
         found = (*missing, problems.untracked(mapping, forbidden=forbidden))
+        state = self._new(there, found, tracked=False)
+        if forbidden:
+            # What reads of the whole table saw stays: that this one does not see it may mean either.
+            state = replace(state, restricted_since=self._state.restricted_since or state.generation)
         try:
-            return self._full(there, progress.first(there), self._new(there, found, tracked=False))
+            return self._full(there, progress.first(there), state)
         except MissingPrivilege as error:
             return self._forbidden(mapping, error)
 
@@ -165,7 +169,7 @@ class TableSync:
                 with self._database.write() as connection:
                     rows.store(connection, batch)
                     if page.next_link is None:
-                        removed = rows.sweep(connection, mapping, state.generation)
+                        removed = rows.sweep(connection, mapping, state.generation, since=state.restricted_since)
                         state = replace(state, completed_at=self._clock.now())
                     progress.save(connection, mapping.name, state)
                 self._told(mapping.name, state.rows)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from connector.drift import Change, Run
 from connector.notifications.message import Message
 from connector.notifications.plain import plain
-from connector.prerequisites.drift import Change
-from connector.store.validations import Run
 
 MOST = 200
 """Changes named in one mail; more are counted. Behind so many stands one cause, which the report shows better."""

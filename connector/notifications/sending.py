@@ -50,8 +50,7 @@ class Notifier:
     def notify(self, claim: Claim, effect: Notify) -> Recorded:
         """Hands one message to ACS Email, under an operation id that stays the same however often it is tried."""
         message = for_acs(self._message(claim.agent_id, effect), self._email.sender, effect.recipients)
-        repeated = claim.attempts > 0 or claim.fence > 1 or effect.attempt > 1
-        self._email.send(message, operation_id(effect), repeated=repeated)
+        self._email.send(message, operation_id(effect), repeated=claim.repeated or effect.attempt > 1)
         return self._accepted(effect)
 
     def was_accepted(self, effect: Notify) -> Recorded:
@@ -117,7 +116,7 @@ class Notifier:
         message = drift.compose(run, changes, names)
         for part, recipients in enumerate(packed(effect.recipients)):
             message_id = derive_id(claim.id, str(part))
-            self._email.send(for_acs(message, self._email.sender, recipients), message_id, repeated=claim.attempts > 0)
+            self._email.send(for_acs(message, self._email.sender, recipients), message_id, repeated=claim.repeated)
 
     def _accepted(self, effect: Notify | SendFromMailbox) -> Recorded:
         at, count = self._desk.clock.now(), len(effect.recipients)

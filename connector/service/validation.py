@@ -12,16 +12,15 @@ from datetime import datetime, timedelta
 from connector.assembly import Connector
 from connector.calls.effects import TellAdministrators
 from connector.directory import webhooks
+from connector.drift import Run, compare
 from connector.errors import ConnectorError
 from connector.logs import log
-from connector.prerequisites.drift import compare
 from connector.prerequisites.facts import WebhookFacts
 from connector.prerequisites.findings import Severity
 from connector.prerequisites.load.organisation import circumstances
 from connector.prerequisites.report import validate
 from connector.store import validations
 from connector.store.lock import alone
-from connector.store.validations import Run
 
 TELL_FOR = timedelta(hours=24)
 

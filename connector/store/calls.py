@@ -190,11 +190,6 @@ def record_delivery(connection: Connection, operation_id: str, *, delivered: boo
     return connection.execute(counted).rowcount == 1
 
 
-def receipts(connection: Connection, call_id: str) -> list[Any]:
-    """The receipts of a call's messages, as rows of the table `messages`."""
-    return list(connection.execute(select(messages).where(messages.c.call_id == call_id).order_by("accepted_at")))
-
-
 def free_number(connection: Connection, countries: tuple[str, ...]) -> str | None:
     """The free number that has rested longest, in the first of `countries` (ISO codes) that has one.
 

@@ -92,6 +92,8 @@ sync_progress = Table(
     Column("selected", Text),
     # Whether the full read that `next_link` continues asked for change tracking.
     Column("tracked", Boolean),
+    # The first of the full reads, up to the last, that may not have been shown every row.
+    Column("restricted_since", Integer),
     # What stands in the way: a list of {"code", "text"}, see `connector.directory.problems`.
     Column("problems", JSON),
 )

@@ -45,6 +45,11 @@ class Claim:
     asked_at: datetime
     fence: int
 
+    @property
+    def repeated(self) -> bool:
+        """Whether it may have been performed before: it was tried, or a process died that had claimed it."""
+        return self.attempts > 0 or self.fence > 1
+
 
 def ask(connection: Connection, agent_id: str, wanted: Sequence[Effect], at: datetime, owner: str) -> list[Claim]:
     """Stores effects; one that was asked for before is not stored again.
@@ -184,14 +189,6 @@ def unfinished(connection: Connection, agent_id: str) -> bool:
         effects.c.agent_id == agent_id, effects.c.status == "pending", effects.c.kind.not_in(TIMERS)
     )
     return connection.execute(pending.limit(1)).first() is not None
-
-
-def counts(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many effects there are by kind and status."""
-    rows = connection.execute(
-        select(effects.c.kind, effects.c.status, func.count()).group_by(effects.c.kind, effects.c.status)
-    )
-    return {(kind, status): number for kind, status, number in rows}
 
 
 def drop_finished(connection: Connection, before: datetime) -> int:

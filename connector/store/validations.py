@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from connector.prerequisites.drift import Change, Standing
+from connector.drift import Change, Run, Standing
 from connector.store.directory_schema import validation_changes, validation_runs, validation_standing
 
 RUNS_KEPT = timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A validation of everybody. `first`: there was none before it to compare with."""
-
-    id: str
-    at: datetime
-    agents: int
-    ready: int
-    first: bool
 
 
 def last(connection: Connection) -> Run | None:

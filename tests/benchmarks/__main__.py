@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,13 +27,14 @@ def main() -> None:
     syncs.add_argument("--users", type=int, default=50_000)
     syncs.add_argument("--rounds", type=int, default=5)
     syncs.add_argument("--million", action="store_true", help="memory and delta with 1,000,000 users too (slow)")
+    syncs.add_argument("--airbyte", action="store_true", help="its source too, installed into .cache where it can be")
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
     if chosen.name == "validate":
         measured, shown = validate.measure(chosen.agents), validate.show
     elif chosen.name == "sync":
-        measured, shown = sync.measure(chosen.users, chosen.rounds, million=chosen.million), sync.show
+        measured, shown = _sync(chosen), sync.show
     else:
         measured, shown = call.measure(chosen.seconds), show
     result = {"machine": machine(), **measured}
@@ -43,6 +45,10 @@ def main() -> None:
         console = Console()
         console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
         shown(result, console)
+
+
+def _sync(chosen: argparse.Namespace) -> dict[str, Any]:
+    return sync.measure(chosen.users, chosen.rounds, million=chosen.million, with_airbyte=chosen.airbyte)
 
 
 def machine() -> dict[str, str | int | None]:

@@ -6,8 +6,8 @@ rounds counts. The official SDK cannot track changes, so it is compared where no
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -30,24 +30,25 @@ from connector.dataverse.client import API, PAGE_SIZE
 from connector.directory.sync import Sync
 from connector.directory.table_sync import TRACKED, UNTRACKED
 from connector.mappings import TableMapping
+from tests.benchmarks import airbyte
 from tests.benchmarks.call import COMMAND, control
 
 CHANGES = 100
-AIRBYTE = "source_microsoft_dataverse"
 PEAK = "from connector.cli import app; app(['sync'], standalone_mode=False); print(open('/proc/self/status').read())"
 """The command in a process that tells its own memory, as Linux counts it."""
 NAMES = ("dataverse_url", "authority", "client_id", "client_secret", "acs_endpoint", "acs_access_key", "email_sender")
 
 
-def measure(users: int, rounds: int, *, million: bool) -> dict[str, Any]:
+def measure(users: int, rounds: int, *, million: bool, with_airbyte: bool) -> dict[str, Any]:
     """Seconds of each contender with and without change tracking; memory of the real command; requests of a delta."""
     logs.configure(level="critical")
-    result: dict[str, Any] = {"users": users, "rounds": rounds, "airbyte": _airbyte()}
+    rival = airbyte.install() if with_airbyte else ""
+    result: dict[str, Any] = {"users": users, "rounds": rounds, "airbyte": rival}
     with stand_in(users) as info:
         result["sdk"] = version("PowerPlatform-Dataverse-Client")
-        result["tracked"] = _race(info, rounds, tracked=True)
+        result["tracked"] = _race(info, rounds, rival=bool(rival), tracked=True)
         control(info, "POST", "/options/dataverse", {"untracked_tables": ["systemuser"]})
-        result["untracked"] = _race(info, rounds, tracked=False)
+        result["untracked"] = _race(info, rounds, rival=bool(rival), tracked=False)
         control(info, "POST", "/options/dataverse", {"untracked_tables": []})
         result["whole"] = [_whole(info, users)]
     if million:
@@ -78,22 +79,23 @@ def connected(info: dict[str, str], folder: str) -> Iterator[Connector]:
         yield connector
 
 
-def _race(info: dict[str, str], rounds: int, *, tracked: bool) -> dict[str, float]:
+def _race(info: dict[str, str], rounds: int, *, rival: bool, tracked: bool) -> dict[str, float]:
     """The fastest seconds of each contender."""
     best: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, connected(info, folder) as connector:
         mapping = connector.mappings.tables["agents"]
         token = connector.tokens.token(f"{info['dataverse_url']}/.default")
-    contenders: dict[str, Callable[[], int]] = {
-        "bare requests loop": lambda: bare(info, mapping, token, TRACKED if tracked else UNTRACKED),
-        "sync, stored": lambda: 0,
+    contenders: dict[str, Callable[[], float]] = {
+        "bare": lambda: timed(lambda: bare(info, mapping, token, TRACKED if tracked else UNTRACKED)),
+        "stored": lambda: stored(info),
     }
     if not tracked:
-        contenders["official SDK"] = lambda: official(info, mapping, token)
+        contenders["sdk"] = lambda: timed(lambda: official(info, mapping, token))
+    if rival:
+        contenders["airbyte"] = lambda: airbyte.read(info, mapping, token, tracked=tracked)
     for _ in range(rounds):
-        for name, read in contenders.items():
-            seconds = stored(info) if name == "sync, stored" else timed(read)
-            best[name] = min(best.get(name, seconds), seconds)
+        for name, seconds in contenders.items():
+            best[name] = min(best.get(name, math.inf), seconds())
     return best
 
 
@@ -138,10 +140,6 @@ def official(info: dict[str, str], mapping: TableMapping, token: str) -> int:
     with DataverseClient(info["dataverse_url"], Credential()) as client:
         pages = client.records.list_pages(mapping.table, select=mapping.select.split(","), page_size=PAGE_SIZE)
         return sum(len(list(page)) for page in pages)
-
-
-def _airbyte() -> str:
-    return "installed" if importlib.util.find_spec(AIRBYTE) else "not installed"
 
 
 def _whole(info: dict[str, str], users: int) -> dict[str, Any]:
@@ -194,10 +192,14 @@ def show(result: dict[str, Any], console: Console) -> None:
     title = f"{result['users']:,} users, fastest of {result['rounds']} rounds"
     table = Table("", "with change tracking", "ratio", "without", "ratio", title=title)
     tracked, untracked = result["tracked"], result["untracked"]
-    for name in ("bare requests loop", "sync, stored", "official SDK"):
-        cells = [cell for times in (tracked, untracked) for cell in _cells(times, name)]
-        table.add_row(name if name != "official SDK" else f"official SDK {result['sdk']}", *cells)
-    table.add_row("airbyte-source-microsoft-dataverse", result["airbyte"])
+    names = {
+        "bare": "bare requests loop",
+        "stored": "sync, stored",
+        "sdk": f"official SDK {result['sdk']}",
+        "airbyte": f"{airbyte.PACKAGE} {result['airbyte'] or '(not installed)'}",
+    }
+    for name, title in names.items():
+        table.add_row(title, *(cell for times in (tracked, untracked) for cell in _cells(times, name)))
     console.print(table)
     columns = ("users", "seconds", "peak MB", "file MB", f"{CHANGES} changes, s", "requests", "most a table")
     whole = Table(*columns, title="`emergency-connector sync`: every table")
@@ -209,5 +211,5 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def _cells(times: dict[str, float], name: str) -> tuple[str, str]:
     if name not in times:
-        return "cannot", ""
-    return f"{times[name]:.2f} s", f"{times[name] / times['bare requests loop']:.2f} x"
+        return "", ""
+    return f"{times[name]:.2f} s", f"{times[name] / times['bare']:.2f} x"

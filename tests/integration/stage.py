@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from prometheus_client import generate_latest
 
 from connector import settings
 from connector.assembly import Connector
@@ -37,6 +38,7 @@ class Stage:
     clock: MovableClock
     url: str
     folder: Path
+    began: dict[str, float]
 
     def agents(self, country: str = "US") -> list[Agent]:
         """Agents who are ready, with several recipients."""
@@ -105,8 +107,29 @@ class Stage:
         return sum("CCaaS_ModifyAgentPresence" in seen.target for seen in self.sandbox.faults.log("dataverse"))
 
     def metric(self, text: str) -> float:
+        """By how much a counter has grown in this test: all tests of a process share the counters."""
         lines = requests.get(f"{self.url}/metrics", timeout=10).text.splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(text))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(text)) - self.counted(text)
+
+    def counted(self, text: str) -> float:
+        """What a counter said when the test began."""
+        return sum(value for name, value in self.began.items() if name.startswith(text))
+
+
+def counters() -> dict[str, float]:
+    """Every sample of this process's metrics, as its line begins."""
+    lines = generate_latest().decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
+
+
+def clear(sandbox: Sandbox) -> None:
+    """Takes away what an earlier test left behind in the stand-ins."""
+    sandbox.faults.clear()
+    sandbox.acs.email.clear()
+    sandbox.acs.calls.redirects.clear()
+    sandbox.event_grid.subscriptions.clear()
+    for left in list(sandbox.dataverse.rows.all("email")):
+        sandbox.dataverse.rows.delete("email", left["activityid"])
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -134,10 +157,7 @@ def chosen(sandbox: Sandbox, store_url: str, folder: Path, **others: Any) -> set
 @contextmanager
 def staged(sandbox: Sandbox, folder: Path, store_url: str = "", **others: Any) -> Iterator[Stage]:
     """A synced connector with its worker and service; the sandbox without what an earlier test left."""
-    sandbox.faults.clear()
-    sandbox.acs.email.clear()
-    sandbox.acs.calls.redirects.clear()
-    sandbox.event_grid.subscriptions.clear()
+    clear(sandbox)
     for row in list(sandbox.dataverse.rows.all("msdyn_agentstatus")):
         changed = {"_msdyn_currentpresenceid_value": AVAILABLE}
         sandbox.dataverse.change("msdyn_agentstatus", row["msdyn_agentstatusid"], **changed)
@@ -148,4 +168,4 @@ def staged(sandbox: Sandbox, folder: Path, store_url: str = "", **others: Any) -
         sandbox.faults.clear_log()
         worker = connector.start_worker()
         with running(connector) as address:
-            yield Stage(sandbox, connector, worker, clock, address, folder)
+            yield Stage(sandbox, connector, worker, clock, address, folder, counters())

@@ -29,7 +29,8 @@ from connector.sandbox import Sandbox
 from connector.sandbox.faults import Fault
 from connector.sandbox.platform_rows import AVAILABLE, BUSY_DND
 from connector.store import calls, schema
-from tests.integration.stage import FALLBACK, IDENTITY, SECRET, chosen, until
+from tests.conftest import new_database
+from tests.integration.stage import FALLBACK, IDENTITY, SECRET, chosen, clear, until
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -139,12 +140,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(sandbox: Sandbox, folder: Path, store_url: str, **settings: str) -> Iterator[Service]:
-    sandbox.faults.clear()
-    sandbox.acs.email.clear()
-    sandbox.acs.calls.redirects.clear()
-    sandbox.event_grid.subscriptions.clear()
-    for left in sandbox.dataverse.rows.all("email"):
-        sandbox.dataverse.rows.delete("email", left["activityid"])
+    clear(sandbox)
     values = sandbox.info.settings() | {
         "EMERGENCY_STORE_URL": store_url,
         "EMERGENCY_DIRECTORY_URL": f"sqlite:///{folder}/directory.db",
@@ -382,15 +378,21 @@ def test_killed_again_and_again(service: Service) -> None:
     all_of_a_dial_is_done(service)
 
 
-def test_killed_on_postgresql(sandbox: Sandbox, tmp_path: Path, postgresql: str) -> None:
-    with serving(sandbox, tmp_path, postgresql) as service:
-        service.sandbox.faults.add("acs", Fault(cut="after", path=SEND, times=1))
+@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize(("stand_in", "path"), [("acs", SEND), ("dataverse", PRESENCE)])
+def test_killed_on_postgresql(
+    sandbox: Sandbox, tmp_path: Path, postgresql: str, stand_in: str, path: str, cut: Any
+) -> None:
+    with serving(sandbox, tmp_path, new_database(postgresql)) as service:
+        service.sandbox.faults.add(stand_in, Fault(cut=cut, path=path, times=1))
         service.dial()
-        until(lambda: service.requests_seen("acs", SEND) == 1)
+        until(lambda: service.requests_seen(stand_in, path) == 1)
         service.kill()
         service.start()
         # The claim of the killed process must run out first: here another machine could still hold it.
         all_of_a_dial_is_done(service)
+        service.hang_up()
+        until(lambda: service.presence() == AVAILABLE, 30)
 
 
 def test_a_second_process_on_one_sqlite_file_is_refused(service: Service) -> None:

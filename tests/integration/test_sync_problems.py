@@ -229,6 +229,27 @@ def test_a_table_without_change_tracking_is_read_in_full_from_time_to_time(
     assert_same(sandbox, connector)
 
 
+def test_what_may_no_longer_be_seen_stays_until_all_may_be_seen_again(sandbox: Sandbox, connector: Connector) -> None:
+    rows, options = sandbox.dataverse.rows, sandbox.dataverse.options
+    seen, unseen, elsewhere = (f"0f0f0f0f-0000-4000-8000-00000000000{number}" for number in range(3))
+    for row_id in (seen, unseen, elsewhere):
+        rows.insert("systemuser", {"systemuserid": row_id, "fullname": "x"})
+    connector.sync()
+    options.rights = {sandbox.info.client_id: Rights(organisation_read=False)}
+    options.other_units = frozenset({unseen, elsewhere})
+    assert by_name(connector.sync())["agents"].removed == 0
+    assert {seen, unseen, elsewhere} <= ids(connector, "agents"), "who may not be seen may still dial"
+    for row_id in (seen, unseen):
+        rows.delete("systemuser", row_id)
+    assert by_name(connector.sync())["agents"].removed == 1, "the last read saw it, this one does not: it is gone"
+    assert ids(connector, "agents") & {seen, unseen, elsewhere} == {unseen, elsewhere}
+    options.rights, options.other_units = {}, frozenset()
+    assert by_name(connector.sync())["agents"].removed == 1, "now it is known which one is gone"
+    rows.delete("systemuser", elsewhere)
+    connector.sync()
+    assert_same(sandbox, connector)
+
+
 def test_an_untracked_read_goes_on_where_it_was_interrupted(sandbox: Sandbox, connector: Connector) -> None:
     sandbox.dataverse.options.untracked_tables = frozenset({"systemuser"})
     sandbox.dataverse.options.page_size = 20

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.drift import Change, Run, compare
 from connector.notifications.drift import MOST, compose
-from connector.prerequisites.drift import Change, compare
-from connector.store.validations import Run
 
 STANDINGS = st.dictionaries(
     st.sampled_from("abcd"),

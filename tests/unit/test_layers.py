@@ -109,7 +109,7 @@ def test_checks_take_only_dataclasses_from_the_client_of_numbers() -> None:
 
 def test_other_pure_parts_import_no_client_and_no_store() -> None:
     pure = ["connector.mappings", "connector.clock", "connector.errors", "connector.settings", "connector.logs"]
-    pure += ["connector.directory.addresses", "connector.e164", "connector.dataverse.remote_context"]
+    pure += ["connector.directory.addresses", "connector.e164", "connector.drift", "connector.dataverse.remote_context"]
     assert not bad(pure, CLIENTS + STORE + SHELL + LIBRARIES_OF_CLIENTS)
     allowed = ("connector.dataverse.remote_context",)
     assert not bad(["connector.announcements"], CLIENTS + STORE + SHELL + LIBRARIES_OF_CLIENTS, allowed)
@@ -123,6 +123,11 @@ def test_clients_know_nothing_of_what_they_are_used_for() -> None:
 def test_nothing_below_imports_the_service_or_the_command_line() -> None:
     above = ("connector.service", "connector.cli", "connector.demo", "connector.sandbox", "connector.assembly")
     assert not bad([name for name in MODULES if not inside(name, above)], above)
+
+
+def test_the_store_knows_none_that_use_it() -> None:
+    rooms = ("connector.prerequisites", "connector.notifications", "connector.directory", "connector.acs")
+    assert not bad(in_rooms("connector.store"), rooms + SHELL)
 
 
 def test_only_the_sandbox_and_the_demo_import_the_sandbox() -> None:

@@ -7,6 +7,7 @@ happens, the promises of the design must hold.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.calls import events
-from connector.calls.decide import decide
+from connector.calls.decide import RECIPIENTS_A_MESSAGE, decide
 from connector.calls.effects import (
     CloseWindow,
     Effect,
@@ -22,13 +23,17 @@ from connector.calls.effects import (
     Notify,
     Redirect,
     RestorePresence,
+    SendFromMailbox,
     SetDoNotDisturb,
     effect_id,
+    operation_id,
 )
 from connector.calls.model import AgentState, Facts, Policy
 from tests.conftest import START
 
 AGENTS = ("a", "b", "c")
+RECIPIENTS = tuple(f"lead.{number}@example.com" for number in range(RECIPIENTS_A_MESSAGE + 1))
+"""Two messages a notice."""
 POOL = ("+12025550101", "+12025550102")
 DND = "do-not-disturb"
 POLICY = Policy()
@@ -46,6 +51,7 @@ class World:
     served: set[str] = field(default_factory=set)
     first_dial: dict[str, datetime] = field(default_factory=dict)
     notified: list[str] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
     calls: int = 0
 
     def handle(self, event: events.Event) -> None:
@@ -58,11 +64,13 @@ class World:
         taken = {lease.number for state in self.states.values() for lease in state.leases}
         free = [number for number in POOL if number not in taken]
         facts = Facts(
-            recipients=("lead@example.com",),
+            recipients=RECIPIENTS,
+            mailbox_ready=self.mailbox_ready(),
             free_number=free[0] if free else None,
             unfinished=any(owner == agent and not timer(effect) for owner, effect in self.pending.values()),
         )
         decision = decide(event, before, facts, POLICY)
+        self.notes.update(decision.notes)
         self.check_leases_end(before, decision.state)
         if decision.state is None or not decision.state.calls:
             self.states.pop(agent, None)
@@ -106,13 +114,22 @@ class World:
                 if lane[0] != key:
                     return
                 self.change_presence(agent, effect)
-            case Notify():
-                self.notified.append(f"{effect.call_id}/{effect.reason}")
+            case Notify() | SendFromMailbox():
+                if not self.send(effect):
+                    return
             case Redirect():
                 assert effect.target == f"8:acs:{agent}", "a callback reached another agent"
             case _:
                 pass
         self.pending.pop(key, None)
+
+    def mailbox_ready(self) -> bool:
+        return False
+
+    def send(self, notice: Notify | SendFromMailbox) -> bool:
+        """Whether the effect is settled."""
+        self.notified.append(message(notice))
+        return True
 
     def change_presence(self, agent: str, effect: Effect) -> None:
         """What `connector.presence` does, in memory."""
@@ -172,6 +189,54 @@ class World:
             self.now += timedelta(minutes=30)
 
 
+@dataclass
+class FailingWorld(World):
+    """Both channels, either of which may be out of reach, refuse for good, or accept and lose the answer."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    doubtful: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    reachable: bool = True
+
+    def mailbox_ready(self) -> bool:
+        return self.chance.random() < 0.7
+
+    def send(self, notice: Notify | SendFromMailbox) -> bool:
+        """What `connector.performers` does: tries until `give_up_at`, then says that it failed."""
+        operation = operation_id(notice)
+        if self.accepted[operation]:
+            return True  # the service knows the operation, however often it is sent
+        outcome = self.chance.choice(["accepted", "lost", "later", "later", "refused"]) if self.reachable else "later"
+        if outcome in ("accepted", "lost"):
+            self.accepted[operation] += 1
+            if outcome == "accepted":
+                return True
+            self.doubtful.add(message(notice))
+        if outcome == "refused":
+            self.refused.add(message(notice))
+        if outcome == "refused" or self.now >= notice.give_up_at:
+            self.handle(events.EffectFailed(agent_of(self, notice), notice, self.now, refused=outcome == "refused"))
+            return True
+        return False
+
+    def step(self) -> None:
+        self.reachable = self.chance.random() < 0.6
+        super().step()
+
+    def drain(self) -> None:
+        self.reachable = self.chance.random() < 0.6
+        super().drain()
+
+
+def message(notice: Notify | SendFromMailbox) -> str:
+    """What both channels would tell, whichever does."""
+    return f"{notice.call_id}/{notice.reason}/{notice.part}"
+
+
+def agent_of(world: World, effect: Effect) -> str:
+    return world.pending[effect_id(effect)][0]
+
+
 def timer(effect: Effect) -> bool:
     return isinstance(effect, CloseWindow | GuardCall)
 
@@ -213,5 +278,37 @@ def test_every_dial_is_told_of_exactly_once(seed: int, steps: int) -> None:
     for _ in range(steps):
         world.step()
     world.drain()
-    told = [what.removesuffix("/dialled") for what in world.notified if what.endswith("/dialled")]
+    told = [what.removesuffix("/dialled/0") for what in world.notified if what.endswith("/dialled/0")]
+    assert sorted(told) == sorted(what.removesuffix("/dialled/1") for what in world.notified if "/dialled/1" in what)
     assert sorted(told) == sorted(dialled)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_every_message_is_accepted_or_known_to_be_lost_whatever_fails(seed: int, steps: int) -> None:
+    world = FailingWorld(random.Random(seed))
+    wanted: dict[str, tuple[str, str]] = {}
+    patience: dict[str, timedelta] = {}
+    original = world.send
+
+    def noting(notice: Notify | SendFromMailbox) -> bool:
+        shared = (notice.call_id, notice.reason, notice.part, notice.recipients, world.now)
+        wanted[message(notice)] = (operation_id(Notify(*shared)), operation_id(SendFromMailbox(*shared)))
+        call = world.states[agent_of(world, notice)].call(notice.call_id)
+        assert call is not None, "forgotten before it was told"
+        assert call.dialled_at is not None
+        patience[message(notice)] = world.now - call.dialled_at
+        return original(notice)
+
+    world.send = noting  # type: ignore[method-assign]  # to see what was to be sent
+    for _ in range(steps):
+        world.step()
+    world.drain()
+    assert world.pending == {}, "every effort ends"
+    assert world.states == {}, "everything is forgotten in the end"
+    lost = [what for what, operations in wanted.items() if not any(world.accepted[one] for one in operations)]
+    assert len(lost) <= world.notes["notice_lost"], "a message was lost and nobody was told"
+    assert all(what in world.refused or patience[what] >= POLICY.give_up for what in lost), "given up too early"
+    assert max(world.accepted.values(), default=0) <= 1
+    twice = {what for what, operations in wanted.items() if all(world.accepted[one] for one in operations)}
+    assert twice <= world.doubtful, "a message came from both channels though the first had said that it took it"

@@ -39,6 +39,8 @@ class DataverseOptions:
 
     rights: dict[str, Rights] = field(default_factory=dict)
     """Rights by client id or systemuserid; who is not named has them all."""
+    other_units: frozenset[str] = frozenset()
+    """Ids of rows of another business unit, which only organisation-level read shows. [documented: security roles]"""
     members: frozenset[str] | None = None
     """The client ids that are application users here; None: every one."""
 

@@ -85,6 +85,7 @@ class Reader:
         key = (table.name, self._rows.sets[table.name].changed, names, position, size)
         # Expanded and annotated pages depend on other tables as well.
         plain = not request.query.keys() & {"$filter", "$orderby"} and not shape.expand and not shape.annotations
+        plain = plain and not self._hidden(request)
         text = self._text(found, shape, key if plain else None)
         head = f'{{"@odata.context":"{request.root}/$metadata#{table.entity_set}"'
         if request.query.get("$count") == "true":
@@ -142,12 +143,18 @@ class Reader:
         return page, None
 
     def _filtered(self, table: Table, request: Request, start: int = 0) -> Iterator[Row]:
-        """The rows from a position on that meet the filter, if there is one."""
+        """The rows from a position on that the caller may see and that meet the filter, if there is one."""
         rows = self._rows.sets[table.name].scan(start)
+        if hidden := self._hidden(request):
+            rows = (row for row in rows if row.id not in hidden)
         if "$filter" not in request.query:
             return rows
         test = compile_filter(request.query["$filter"], self._visible(table), self._rows)
         return (row for row in rows if test(row.values))
+
+    def _hidden(self, request: Request) -> frozenset[str]:
+        """Rows that the caller may not see."""
+        return frozenset() if request.caller.rights.organisation_read else self._options.other_units
 
     def _ordered(self, table: Table, request: Request) -> list[Row]:
         rows = list(self._filtered(table, request))

@@ -1,13 +1,25 @@
-"""What changed between two validations: which agents newly lack something, and which are mended. Pure."""
+"""Validations of everybody, and what changed between two: who newly lacks something, and who is mended. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Standing = Mapping[str, frozenset[str]]
 """By agent: the codes of what is wrong. Agents who are ready are not in it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A validation of everybody. `first`: there was none before it to compare with."""
+
+    id: str
+    at: datetime
+    agents: int
+    ready: int
+    first: bool
 
 
 @dataclass(frozen=True, order=True)
