@@ -17,6 +17,7 @@ from connector.clock import Clock, SystemClock
 from connector.dataverse.client import Dataverse
 from connector.dataverse.tokens import Tokens
 from connector.desk import Desk
+from connector.directory.progress import knows_all
 from connector.directory.reader import Directory
 from connector.directory.sync import AT_ONCE, Progress, Sync, TableResult
 from connector.errors import ConnectorError, SettingsError
@@ -32,6 +33,7 @@ from connector.settings import Settings
 from connector.store import directory_schema, schema
 from connector.store.calls import CALL_TABLES
 from connector.store.database import Database
+from connector.store.lock import alone
 from connector.worker import Worker
 
 NEEDED_TO_SERVE = ("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
@@ -96,9 +98,22 @@ class Connector:
         Raises AlreadyRunning if another sync of this directory runs, and other ConnectorErrors.
         """
         self.settings.require("dataverse_url")
-        results = Sync(self.dataverse, self.directory_store, self.mappings, self.clock).run(progress, untracked_every)
-        self.sync_numbers()
-        return results
+        with alone(self.directory_store, "sync"):
+            try:
+                sync = Sync(self.dataverse, self.directory_store, self.mappings, self.clock)
+                results = sync.run(progress, untracked_every)
+            except ConnectorError:
+                self._try_numbers()
+                raise
+            self.sync_numbers()
+            return results
+
+    def _try_numbers(self) -> None:
+        """What ACS tells is wanted all the same where Dataverse is in trouble, which is then what is to be told."""
+        try:
+            self.sync_numbers()
+        except ConnectorError as error:
+            log().warning("numbers_not_synced", problem=str(error))
 
     @property
     def performs(self) -> bool:
@@ -108,10 +123,10 @@ class Connector:
     def sync_numbers(self) -> None:
         """Reads the numbers and the direct routing of the ACS resource. Raises ConnectorError."""
         purchased = purchased_numbers(self.acs)
-        pool.store_facts(self.directory_store, purchased, routing(self.acs))
+        pool.store_facts(self.directory_store, purchased, routing(self.acs), self.clock.now())
         chosen = self.settings.callback_numbers
-        if not chosen and not self.directory.knows_numbers():
-            # Without knowing which numbers carry customers, one of those could be leased out.
+        if not chosen and not knows_all(self.directory_store, "phone_numbers"):
+            # Without knowing every number that carries customers, one of those could be leased out.
             log().error("pool_not_filled")
             notes.labels("pool_not_filled").inc()
             return

@@ -1,4 +1,5 @@
-"""Validations of everybody, and what changed between two: who newly lacks something, and who is mended. Pure."""
+"""Validations of everybody, and what has changed since they were last told of: who newly lacks something, and who is
+mended. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+EVERYBODY = "*"
+"""Stands among the agents for what concerns them all. No agent's id, and before each of them in every order."""
+
 Standing = Mapping[str, frozenset[str]]
-"""By agent: the codes of what is wrong. Agents who are ready are not in it."""
+"""By agent, and for everybody: the codes of what is wrong."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A validation of everybody. `first`: there was none before it to compare with."""
+    """A validation of everybody. `first`: nobody was told of one before, so there is nothing to compare with.
+
+    `told`: the administrators were told of it, or there was nothing to tell.
+    """
 
     id: str
     at: datetime
     agents: int
     ready: int
     first: bool
+    told: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -32,11 +40,11 @@ class Change:
 
 
 def compare(before: Standing, now: Standing) -> list[Change]:
-    """Every change, agent by agent."""
+    """Every change of those who are in `now`, where those who are ready have no codes. Who is gone is not mended."""
     nothing: frozenset[str] = frozenset()
     changes = []
-    for agent_id in before.keys() | now.keys():
-        then, today = before.get(agent_id, nothing), now.get(agent_id, nothing)
+    for agent_id, today in now.items():
+        then = before.get(agent_id, nothing)
         changes += [Change(agent_id, code, "broke") for code in today - then]
         changes += [Change(agent_id, code, "mended") for code in then - today]
     return sorted(changes)

@@ -18,7 +18,7 @@ FIELDS = frozenset(
         "event", "level", "timestamp",
         "call_id", "effect", "kind", "attempt", "step", "note", "count", "seconds",
         "service", "status", "code", "request_id", "error", "where", "problem",
-        "table", "rows", "removed", "version", "address", "source", "age",
+        "table", "rows", "removed", "version", "address", "source", "age", "setting",
     }
 )  # fmt: skip
 """`address` is a listening address of ours, `problem` a message of our own errors, `where` a place in the code."""

@@ -126,13 +126,17 @@ def _digits(dialled: str) -> str:
     return "".join(character for character in dialled if character.isdigit())
 
 
+def _built_in() -> Path:
+    return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+
+
 @cache
 def load(folder: Path | None = None) -> Mappings:
     """Reads a folder of mappings, the built-in one by default.
 
     Raises SettingsError naming the file and what is wrong in it.
     """
-    where = folder or (_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT)
+    where = folder or _built_in()
     dataverse = _read(where / "dataverse.toml", _Dataverse)
     events = _read(where / "events.toml", _Events)
     regions = _read(where / "regions.toml", _Regions)
@@ -145,7 +149,8 @@ def load(folder: Path | None = None) -> Mappings:
         presence_action=dataverse.presence_action,
         email=dataverse.email,
         labels=dataverse.labels,
-        webhook=dataverse.webhook,
+        # A copy of before a name came in does without it.
+        webhook={**_read(_built_in() / "dataverse.toml", _Dataverse).webhook, **dataverse.webhook},
         events=events.events,
         countries={code: Country(code, **vars(given)) for code, given in regions.countries.items()},
         always_emergency=regions.always_emergency,

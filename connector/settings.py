@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 from email_validator import EmailNotValidError, validate_email
@@ -17,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.errors import SettingsError
+from connector.logs import log
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 STEPS = ("presence", "callback_number", "callback_routing", "panel", "notification", "restore")
@@ -59,6 +63,8 @@ class Settings(BaseSettings):
     """Default: beside a SQLite store a file of its own; in a PostgreSQL store the same database."""
     mappings: Path | None = None
 
+    public_url: str = ""
+    """Address of the service as Dataverse reaches it; the validation tells steps that lead elsewhere."""
     webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Accepted secrets; two at once while one replaces the other."""
     webhook_header: str = "x-emergency-secret"
@@ -111,13 +117,23 @@ class Settings(BaseSettings):
     def _lists(cls, value: Any) -> Any:
         return _split(value)
 
-    @field_validator("dataverse_url", "authority", "acs_endpoint")
+    @field_validator("dataverse_url", "authority", "acs_endpoint", "public_url")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        if value and not value.startswith("https://"):
-            raise ValueError("must start with https://")
+        value = value.strip()
+        if value and not (value.startswith("https://") and urlsplit(value).hostname):
+            raise ValueError("must start with https:// and name a host")
         # A trailing slash would break the signature that ACS checks.
         return value.rstrip("/")
+
+    @field_validator("acs_access_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            b64decode(value.get_secret_value() if value else "", validate=True)
+        except ValueError:
+            raise ValueError("is no access key: copy it whole") from None
+        return value
 
     @field_validator("excluded_steps")
     @classmethod
@@ -199,10 +215,14 @@ def given(values: Mapping[str, str], **overrides: Any) -> Settings:
 
 
 def load(**overrides: Any) -> Settings:
-    """The settings of this process; `overrides` win over the environment.
+    """The settings of this process; `overrides` win over the environment. One unknown is told: it may be misspelt.
 
     Raises SettingsError naming each variable that is wrong, without its value.
     """
+    known = {f"EMERGENCY_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith("EMERGENCY_") and name.upper() not in known:
+            log().warning("setting_unknown", setting=name)
     return _checked(Settings, overrides)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -53,10 +54,16 @@ def _settings(
 
 def main() -> None:
     """Runs the command line; mistakes of people and services end with one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the terminal cannot show costs no report
     try:
         app()
     except ConnectorError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        typer.echo(f"error: {error.strerror or type(error).__name__}: the output cannot be written", err=True)
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 (nobody at a terminal is helped by a traceback, and its values may be personal)
         typer.echo(

@@ -23,7 +23,7 @@ def sandbox(
 ) -> None:
     """Serves Entra ID, Dataverse, ACS and Event Grid on loopback and prints the settings that point a connector there.
 
-    Ends with Ctrl-C, or when its standard input closes.
+    Ends with Ctrl-C; with --json also when its standard input closes, since whoever started it may be gone.
     """
     try:
         from connector.sandbox import Sandbox  # noqa: PLC0415 (an optional extra)
@@ -35,7 +35,7 @@ def sandbox(
         else:
             _tell(running.info)
         sys.stdout.flush()
-        wait_for_the_end(_until_input_closes)
+        wait_for_the_end(_until_input_closes if as_json else None)
 
 
 def _tell(info: SandboxInfo) -> None:

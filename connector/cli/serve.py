@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from connector import settings
 from connector.assembly import NEEDED_TO_SERVE, Connector
+from connector.cli.ending import ended_by_signals
 from connector.logs import log
 from connector.service.schedule import Schedule
 from connector.service.server import check_certificate, listen, make_server, only_process
@@ -27,7 +29,14 @@ def serve(
     chosen = settings.load()
     chosen.require("webhook_secrets", *NEEDED_TO_SERVE)
     check_certificate(certificate, key)
-    with listen(host, port) as listener, only_process(chosen), Connector(chosen) as connector:
+    # uvicorn raises the signal that stopped it once more when it is done: what comes after it must not be cut off.
+    with (
+        suppress(KeyboardInterrupt),
+        ended_by_signals(),
+        listen(host, port) as listener,
+        only_process(chosen),
+        Connector(chosen) as connector,
+    ):
         connector.start_worker()
         schedule = Schedule(connector)
         schedule.start()

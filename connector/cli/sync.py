@@ -24,7 +24,7 @@ from connector.directory.progress import TableStatus, status
 from connector.directory.sync import UNTRACKED_EVERY, TableResult
 from connector.errors import ConnectorError, SettingsError
 
-app = typer.Typer(help="Bring the directory up to date.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -73,9 +73,10 @@ def show_status(
 def keep_syncing(connector: Connector, wait: Callable[[float], object]) -> None:
     """Syncs again and again. `wait` gets the seconds to the next one and ends it by returning something true.
 
-    What fails is told and tried again at the next turn; raises SettingsError, which no waiting mends.
+    What fails is told and tried again at the next turn; what is missing is told when it is new. Raises SettingsError,
+    which no waiting mends.
     """
-    console = Console()
+    console, known = Console(), set[tuple[str, Problem]]()
     while True:
         try:
             with _bar(len(connector.mappings.tables)) as show:
@@ -87,7 +88,9 @@ def keep_syncing(connector: Connector, wait: Callable[[float], object]) -> None:
         else:
             read, removed = sum(result.read for result in results), sum(result.removed for result in results)
             console.print(f"{connector.clock.now():%Y-%m-%d %H:%M:%S} UTC: {read} rows read, {removed} removed")
-            _print_problems([(result.name, result.problems) for result in results], console)
+            found = {(result.name, problem) for result in results for problem in result.problems}
+            _print_problems([(name, (problem,)) for name, problem in sorted(found - known)], console)
+            known = found
         if wait(connector.settings.sync_minutes * 60):
             return
 

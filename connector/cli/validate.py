@@ -7,7 +7,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -18,7 +20,7 @@ from rich.console import Console
 from connector import settings
 from connector.assembly import Connector
 from connector.directory import webhooks
-from connector.errors import AlreadyRunning, BadData, SettingsError
+from connector.errors import AlreadyRunning, BadData, ServiceRejected, SettingsError
 from connector.mappings import Mappings
 from connector.prerequisites.codes import CODES, PREREQUISITES
 from connector.prerequisites.facts import Circumstances
@@ -53,26 +55,30 @@ def validate(
     format: Annotated[  # noqa: A002 (the option's name)
         Format, typer.Option(help="table for people, the others for programs and reports")
     ] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option(help="Write into this file instead of standard output")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write into this file instead of standard output", allow_dash=True)
+    ] = None,
     fail_on: Annotated[Severity, typer.Option(help="From which severity on the exit code is 1")] = Severity.ERROR,
     fresh: Annotated[bool, typer.Option("--fresh", help="Sync first, and look up the webhook in Dataverse")] = False,
 ) -> None:
     """Checks the prerequisites of every agent, as last synced. docs/prerequisites.md explains each code.
 
-    Exit codes: 0 nothing as bad as --fail-on was found, 1 something was, 2 could not check.
+    Exit codes: 0 nothing as bad as --fail-on was found, 1 something was, 2 could not check. With --only they are about
+    what was asked for; who is ready is told by everything.
     """
+    if format is not Format.TABLE and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # which the reports say they are in, whatever the terminal has
     with Connector(settings.load()) as connector:
         wanted = _selection(connector.mappings, agent or [], country or [], only or [])
         if fresh:
             _sync(connector)
-        now = connector.clock.now()
+        now, file = connector.clock.now(), None if output == Path("-") else output
         webhook = webhooks.read(connector.dataverse, connector.mappings, now) if fresh else None
         around = circumstances(connector.settings, connector.store, now, webhook)
-        with validation(connector.directory_store, connector.mappings, around, wanted) as run, _opened(output) as to:
+        with validation(connector.directory_store, connector.mappings, around, wanted) as run, _opened(file) as to:
             summary = _write(_known(run), format, to, around, connector.mappings)
-    if output:
-        not_ready = summary.agents - summary.ready
-        typer.echo(f"{summary.ready} of {summary.agents} agents are ready, {not_ready} are not: {output}", err=True)
+    if file:
+        typer.echo(f"{summary.headline} Written to {output}", err=True)
     if summary.fails(fail_on):
         raise typer.Exit(1)
 
@@ -82,6 +88,9 @@ def _sync(connector: Connector) -> None:
         connector.sync()
     except AlreadyRunning:
         typer.echo("another sync is running: validating what it has stored so far", err=True)
+    except (ServiceRejected, BadData) as error:
+        # One table's trouble: the others are fresh, and the report tells of it.
+        typer.echo(f"not everything could be synced: {error}", err=True)
 
 
 def _selection(mappings: Mappings, agents: list[str], countries: list[str], codes: list[str]) -> Selection:
@@ -100,13 +109,19 @@ def _selection(mappings: Mappings, agents: list[str], countries: list[str], code
 
 
 def _known(run: Validation) -> Validation:
-    """The validation, once it is sure that it has agents. Raises BadData otherwise, before anything is written."""
+    """The validation, once it is sure that it has the agents asked for. Raises otherwise, before anything is written.
+
+    Who mistypes a name must not take a report without it for a good one.
+    """
+    if run.strangers:
+        told = f"the directory knows no such agent: {', '.join(run.strangers)}"
+        raise typer.BadParameter(f"{told}; correct it, or run `emergency-connector sync` first", param_hint="--agent")
     first = next(run.agents, None)
     if first is None:
         asked = run.wanted.agents or run.wanted.countries
         told = "the directory knows no such agent" if asked else "the directory knows no agents"
         raise BadData(f"{told}: run `emergency-connector sync` first{', or correct the filter' if asked else ''}")
-    return Validation(run.organisation, chain([first], run.agents), run.wanted)
+    return replace(run, agents=chain([first], run.agents))
 
 
 def _write(run: Validation, kind: Format, to: TextIO, around: Circumstances, mappings: Mappings) -> Summary:
@@ -134,16 +149,22 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
+    # A device, or a link to what is elsewhere, must not be replaced by a file.
+    in_place = output.is_symlink() or (output.exists() and not output.is_file())
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+        with output.open("w", encoding="utf-8", newline="") if in_place else _replacing(output) as to:
+            yield to
     except OSError as error:
-        raise SettingsError(f"--output cannot be written ({type(error).__name__}): choose another file") from None
+        raise SettingsError(f"--output cannot be written ({error.strerror}): choose another file") from None
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[TextIO]:
+    handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     part = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             yield file
         part.replace(output)
-    except OSError as error:
-        raise SettingsError(f"--output cannot be written ({type(error).__name__}): choose another file") from None
     finally:
         part.unlink(missing_ok=True)

@@ -59,10 +59,10 @@ def page(response: requests.Response, columns: tuple[str, ...]) -> Page:
 def rows(plain: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> list[Row]:
     """The same from rows that are JSON objects already. Raises BadData where one has a value that is none."""
     try:
-        return [msgspec.convert(row, _row(columns)) for row in plain]
+        return [msgspec.convert(_storable_texts(row), _row(columns)) for row in plain]
     except msgspec.ValidationError:
         raise BadData(
-            "Dataverse answered a row whose columns are no plain values: report this to its support"
+            "Dataverse answered a row that holds more than plain values: report this to its support"
         ) from None
 
 
@@ -86,10 +86,13 @@ def _decoder(columns: tuple[str, ...]) -> Callable[[bytes], Page]:
 
 
 def _storable(content: bytes) -> bytes:
-    """Without what Dataverse's texts may hold and databases refuse: the character NUL, halves of surrogate pairs."""
-
-    def without_nul(members: dict[str, Any]) -> dict[str, Any]:
-        return {name: text.replace("\0", "\ufffd") if isinstance(text, str) else text for name, text in members.items()}
-
-    plain = json.loads(content, object_hook=without_nul)
+    """JSON without what Dataverse's texts may hold and databases refuse: NUL, and halves of surrogate pairs."""
+    plain = json.loads(content, object_hook=_storable_texts)
     return json.dumps(plain, ensure_ascii=False).encode(errors="replace")
+
+
+def _storable_texts(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.replace("\0", "\ufffd").encode(errors="replace").decode() if isinstance(value, str) else value
+        for name, value in members.items()
+    }

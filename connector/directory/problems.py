@@ -19,8 +19,8 @@ PRIVILEGE_MISSING = "sync.privilege_missing"
 REFUSED = "sync.refused"
 NOT_TRACKED = "sync.not_tracked"
 NO_ORGANISATION_READ = "sync.no_organisation_read"
-HARMLESS = frozenset({NOT_TRACKED, NO_ORGANISATION_READ})
-"""With these the directory is complete, only not as fresh and not as cheap."""
+UNTRACKED = frozenset({NOT_TRACKED, NO_ORGANISATION_READ})
+"""With these a table is read in full each time."""
 
 _WITHOUT_TABLE = {
     "agents": "no agent is known",
@@ -42,7 +42,7 @@ _WITHOUT_COLUMN = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Problem:
     """A finding about one table, with a stable code."""
 
@@ -51,8 +51,8 @@ class Problem:
 
     @property
     def hinders(self) -> bool:
-        """Whether something is missing in the directory because of it."""
-        return self.code not in HARMLESS
+        """Whether something may be missing in the directory because of it."""
+        return self.code != NOT_TRACKED
 
 
 def stored(problems: Iterable[Problem]) -> list[dict[str, str]]:
@@ -79,7 +79,7 @@ def privilege_missing(mapping: TableMapping, error: MissingPrivilege) -> Problem
 
 
 def refused(mapping: TableMapping, error: ConnectorError) -> Problem:
-    """Something else that only a change of something can mend."""
+    """Something else: trouble that may pass, or that only a change of something can mend."""
     return Problem(REFUSED, f"table {mapping.table} could not be read: {error}")
 
 

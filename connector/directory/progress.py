@@ -18,6 +18,9 @@ from connector.store.calls import insert_new
 from connector.store.database import Database
 from connector.store.directory_schema import sync_progress
 
+ACS = "acs"
+"""Under this name stands when the numbers and the direct routing of the ACS resource were read."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -25,6 +28,8 @@ class State:
 
     `selected` is what the links read, an entity set and its columns; None where the table was never read.
     `restricted_since` is the first of the full reads that may not have been shown every row, 0 where the last was.
+    The copy is as Dataverse was at `completed_at`, when the last complete read began; `began_at` is when the full read
+    that `next_link` continues did.
     """
 
     next_link: str | None = None
@@ -36,6 +41,7 @@ class State:
     tracked: bool = True
     problems: tuple[Problem, ...] = ()
     restricted_since: int = 0
+    began_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,28 @@ def tell(name: str, found: Sequence[Problem], before: Sequence[Problem]) -> None
         log().info("sync_problem_gone", table=name, code=code)
 
 
+def note_acs(connection: Connection, numbers: int, at: datetime) -> None:
+    """Notes that the numbers and the direct routing of the ACS resource were read."""
+    insert_new(connection, sync_progress, name=ACS, generation=0, rows=0)
+    noted = sync_progress.update().where(sync_progress.c.name == ACS)
+    connection.execute(noted.values(rows=numbers, completed_at=at))
+
+
+def knows_all(database: Database, name: str) -> bool:
+    """Whether a table's copy is not empty and lacks nothing, as far as it is known."""
+    with database.read() as connection:
+        row = connection.execute(select(sync_progress).where(sync_progress.c.name == name)).one_or_none()
+        if row is None or not rows.count(connection, name):
+            return False
+    state = _state(row)
+    return state.completed_at is not None and not any(problem.hinders for problem in state.problems)
+
+
 def ages(database: Database, clock: Clock, names: Iterable[str]) -> dict[str, float | None]:
-    """By table: seconds since its last complete read, None if it was never read."""
+    """By table: seconds for which its copy may be behind, None if it was never completely read. ACS is one of them."""
     with database.read() as connection:
         done = {row.name: row.completed_at for row in connection.execute(select(sync_progress))}
-    return {name: _age(clock, done.get(name)) for name in names}
+    return {name: _age(clock, done.get(name)) for name in (*names, ACS)}
 
 
 def status(database: Database, clock: Clock, names: Iterable[str]) -> list[TableStatus]:
@@ -104,6 +127,7 @@ def status(database: Database, clock: Clock, names: Iterable[str]) -> list[Table
     with database.read() as connection:
         states = {row.name: _state(row) for row in connection.execute(select(sync_progress))}
         counts = {name: rows.count(connection, name) for name in names}
+    counts[ACS] = states.get(ACS, State()).rows
     return [_status(name, count, states.get(name, State()), clock) for name, count in counts.items()]
 
 
@@ -132,4 +156,5 @@ def _state(row: Any) -> State:
         row.tracked is not False,
         problems.read(row.problems),
         row.restricted_since or 0,
+        row.began_at,
     )

@@ -126,13 +126,6 @@ class Directory:
                 found.update({row.id: row.name or "" for row in rows})
         return found
 
-    def knows_numbers(self) -> bool:
-        """Whether the numbers of Dynamics have been read completely, at least once."""
-        progress = tables.sync_progress
-        wanted = select(progress.c.completed_at).where(progress.c.name == tables.phone_numbers.name)
-        with self.database.read() as connection:
-            return connection.execute(wanted).scalar() is not None
-
     def numbers_in_use(self) -> set[str]:
         """Numbers that Dynamics knows (E.164): they carry customers, so they are not leased."""
         numbers = tables.phone_numbers

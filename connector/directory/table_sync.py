@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from connector.clock import Clock
 from connector.dataverse.client import PAGE_SIZE, Dataverse
@@ -20,13 +22,17 @@ from connector.directory.ahead import ahead
 from connector.directory.problems import Problem
 from connector.directory.progress import State
 from connector.directory.rows import Batch
-from connector.errors import BadData, DeltaExpired, MissingPrivilege, ServiceRejected
+from connector.errors import BadData, DeltaExpired, MissingPrivilege, RetryLater, ServiceRejected
 from connector.logs import log
 from connector.mappings import TableMapping
 from connector.store.database import Database
 
 TRACKED = f"odata.track-changes,odata.maxpagesize={PAGE_SIZE}"
 UNTRACKED = f"odata.maxpagesize={PAGE_SIZE}"
+GOES_ON = timedelta(minutes=10)
+"""How long after its begin an interrupted full read is gone on with, where no change tracking tells what it missed."""
+NEVER_EMPTY = "agents"
+"""Every environment has users; an answer that shows none is not believed."""
 
 Progress = Callable[[str, int], None]
 """Told after each stored page: the table's name, and how many rows this sync has read of it so far."""
@@ -82,7 +88,7 @@ class TableSync:
                 return TableResult(mapping.name, done=False, problems=self._state.problems)
         return self._from_start()
 
-    def fail(self, error: ServiceRejected | BadData) -> None:
+    def fail(self, error: ServiceRejected | BadData | RetryLater) -> None:
         """Notes an error of `run`."""
         found = (problems.refused(self._wanted, error),)
         progress.save_problems(self._database, self._wanted.name, found, self._state.problems)
@@ -90,8 +96,10 @@ class TableSync:
     def _due(self) -> bool:
         """Whether a table that has to be read in full is old enough for it."""
         done = self._state.completed_at
-        waits = done is not None and any(not problem.hinders for problem in self._state.problems)
-        return not (waits and done and self._clock.now() - done < self._untracked_every)
+        waits = any(problem.code in problems.UNTRACKED for problem in self._state.problems)
+        # A time that lies ahead is that of a wrong clock.
+        recent = done is not None and timedelta() <= self._clock.now() - done < self._untracked_every
+        return not (waits and recent)
 
     def _from_changes(self, mapping: TableMapping) -> TableResult | None:
         """Reads the changes since the last read. None where that is impossible or refused."""
@@ -108,15 +116,26 @@ class TableSync:
         return None
 
     def _from_page(self, mapping: TableMapping) -> TableResult | None:
-        """Goes on with a full read that was interrupted. None where there is none, or its link is refused."""
+        """Goes on with an interrupted full read. None where there is none, it is old, or its link is refused."""
         state = self._state
         if not state.next_link or not self._dataverse.owns(state.next_link):
             return None
+        if not state.tracked and not self._is_recent(state.began_at):
+            return None
         try:
-            return self._full(mapping, state.next_link, state)
+            result = self._full(mapping, state.next_link, state)
         except ServiceRejected:
             log().warning("page_link_refused", table=mapping.name)
             return None
+        # The pages stored before the interruption are as old as that: what has changed since is read at once.
+        self._state = progress.load(self._database, mapping.name)
+        since = self._from_changes(mapping)
+        return (
+            replace(result, read=result.read + since.read, removed=result.removed + since.removed) if since else result
+        )
+
+    def _is_recent(self, began: datetime | None) -> bool:
+        return began is not None and timedelta() <= self._clock.now() - began < GOES_ON
 
     def _from_start(self) -> TableResult:
         """Reads in full, with change tracking if that is possible, and without the columns that do not exist."""
@@ -127,7 +146,7 @@ class TableSync:
             refusal = error
         there = problems.present(self._dataverse, mapping)
         if there is None:
-            return self._absent(mapping)
+            return self._unreadable(problems.table_missing(mapping))
         missing = tuple(problems.columns_missing(mapping, there))
         if there != mapping:
             try:
@@ -143,13 +162,17 @@ class TableSync:
         try:
             return self._full(there, progress.first(there), state)
         except MissingPrivilege as error:
-            return self._forbidden(mapping, error)
+            return self._unreadable(problems.privilege_missing(mapping, error))
 
     def _new(self, mapping: TableMapping, found: tuple[Problem, ...] = (), *, tracked: bool) -> State:
         """The state of a full read that begins."""
-        generation, done = self._state.generation + 1, self._state.completed_at
         return State(
-            generation=generation, completed_at=done, selected=progress.first(mapping), tracked=tracked, problems=found
+            generation=self._state.generation + 1,
+            completed_at=self._state.completed_at,
+            selected=progress.first(mapping),
+            tracked=tracked,
+            problems=found,
+            began_at=self._clock.now(),
         )
 
     def _pages(
@@ -169,16 +192,26 @@ class TableSync:
                 with self._database.write() as connection:
                     rows.store(connection, batch)
                     if page.next_link is None:
+                        state = self._completed(connection, mapping, state)
                         removed = rows.sweep(connection, mapping, state.generation, since=state.restricted_since)
-                        state = replace(state, completed_at=self._clock.now())
                     progress.save(connection, mapping.name, state)
                 self._told(mapping.name, state.rows)
         return self._done(state, removed, full=True)
 
+    def _completed(self, connection: Connection, mapping: TableMapping, state: State) -> State:
+        """The state after the last page of a full read. Raises BadData where it cannot have been all."""
+        if mapping.name == NEVER_EMPTY and not state.rows and rows.count(connection, mapping.name):
+            raise BadData(f"Dataverse told of no row of table {mapping.table} at all: its copy stays as it was")
+        found = state.problems
+        if state.tracked and state.delta_link is None:
+            # Asked for change tracking, it neither refused nor did it.
+            found = (*found, problems.untracked(mapping, forbidden=False))
+        return replace(state, completed_at=state.began_at, problems=found)
+
     def _changes(self, mapping: TableMapping, link: str) -> TableResult:
         read = removed = 0
         newer = None
-        state = self._state
+        state, now = self._state, self._clock.now()
         with closing(ahead(self._pages(mapping, link, TRACKED, state.generation))) as pages:
             for page, batch in pages:
                 newer = page.delta_link
@@ -189,7 +222,6 @@ class TableSync:
                     removed += rows.remove(connection, mapping, deleted)
                     if newer:
                         missing = tuple(problems.columns_missing(self._wanted, mapping))
-                        now = self._clock.now()
                         state = replace(state, next_link=None, delta_link=newer, completed_at=now, problems=missing)
                         progress.save(connection, mapping.name, replace(state, rows=read))
                 self._told(mapping.name, read)
@@ -202,20 +234,10 @@ class TableSync:
         progress.tell(name, state.problems, self._state.problems)
         return TableResult(name, state.rows, removed, full=full, tracked=tracked, problems=state.problems)
 
-    def _absent(self, mapping: TableMapping) -> TableResult:
-        """The table does not exist: nothing of it may stay, and that is all there is to know."""
-        found = (problems.table_missing(mapping),)
-        state = replace(self._new(mapping, found, tracked=True), completed_at=self._clock.now())
-        with self._database.write() as connection:
-            removed = rows.sweep(connection, mapping, state.generation)
-            progress.save(connection, mapping.name, state)
-        return self._done(state, removed, full=True)
-
-    def _forbidden(self, mapping: TableMapping, error: MissingPrivilege) -> TableResult:
-        """The table may not be read: the copy stays as it was, and grows old."""
-        found = (problems.privilege_missing(mapping, error),)
-        progress.save_problems(self._database, mapping.name, found, self._state.problems)
-        return TableResult(mapping.name, done=False, problems=found)
+    def _unreadable(self, found: Problem) -> TableResult:
+        """The table does not exist or may not be read: the copy stays as it was, since either may be a mistake."""
+        progress.save_problems(self._database, self._wanted.name, (found,), self._state.problems)
+        return TableResult(self._wanted.name, done=False, problems=(found,))
 
 
 def _deleted_id(row: Row) -> str:

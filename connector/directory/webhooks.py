@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from connector.dataverse.client import Dataverse
-from connector.errors import MissingPrivilege, NotFound
+from connector.errors import BadData, ServiceRejected
 from connector.mappings import EventMapping, Mappings
 from connector.prerequisites.facts import StepFacts, WebhookFacts
 
@@ -19,12 +20,12 @@ _MOST_JOBS = 50
 
 
 def read(dataverse: Dataverse, mappings: Mappings, now: datetime) -> WebhookFacts:
-    """The webhook steps on the messages of `mappings/events.toml`. Raises ConnectorError, but for a lacking privilege,
-    which is told in the facts."""
+    """The webhook steps on the messages of `mappings/events.toml`. Raises ConnectorError where Dataverse cannot be
+    asked at all; what it refuses is told in the facts."""
     reading = _Reading(dataverse, mappings, now)
     try:
         return WebhookFacts(tuple(step for event in mappings.events for step in reading.steps(event)))
-    except (MissingPrivilege, NotFound) as refusal:
+    except (ServiceRejected, BadData) as refusal:
         return WebhookFacts(refused=str(refusal))
 
 
@@ -41,8 +42,8 @@ class _Reading:
         for message in self._rows("messages", f"{names['message_name']} eq '{event.message}'", names["message_id"]):
             for limit in self._limits(message[names["message_id"]], event.table):
                 for step in self._rows("steps", f"{limit} and {names['step_endpoint']} ne null", *wanted):
-                    if self._is_webhook(step[names["step_endpoint"]]):
-                        yield self._facts(event, step)
+                    for endpoint in self._webhooks(step[names["step_endpoint"]]):
+                        yield self._facts(event, step, endpoint)
 
     def _limits(self, message_id: str, table: str) -> Iterator[str]:
         """The conditions by which steps on a message are found, one for each filter of the message on the table."""
@@ -55,14 +56,15 @@ class _Reading:
         for row in self._rows("filters", condition, names["filter_id"]):
             yield f"{on_message} and {names['step_filter']} eq {row[names['filter_id']]}"
 
-    def _is_webhook(self, endpoint_id: str) -> bool:
+    def _webhooks(self, endpoint_id: str) -> list[dict[str, Any]]:
+        """The endpoint, if it is a webhook."""
         names = self._names
         condition = (
             f"{names['endpoint_id']} eq {endpoint_id} and {names['endpoint_contract']} eq {names['contract_webhook']}"
         )
-        return bool(self._rows("endpoints", condition, names["endpoint_id"]))
+        return self._rows("endpoints", condition, names["endpoint_url"])
 
-    def _facts(self, event: EventMapping, step: dict[str, Any]) -> StepFacts:
+    def _facts(self, event: EventMapping, step: dict[str, Any], endpoint: dict[str, Any]) -> StepFacts:
         names = self._names
         condition = (
             f"{names['job_step']} eq {step[names['step_id']]} and {names['job_status']} eq {names['job_failed']} "
@@ -75,6 +77,8 @@ class _Reading:
             enabled=step.get(names["step_state"]) == names["step_enabled"],
             failures=len(jobs),
             last_failure=str(jobs[0][names["job_completed"]]) if jobs else "",
+            # The rest of the address may hold the secret.
+            host=_host(endpoint.get(names["endpoint_url"]) or ""),
         )
 
     def _rows(
@@ -88,3 +92,11 @@ class _Reading:
         path = self._names[table]
         answer = self._dataverse.patiently(lambda: self._dataverse.get(path, params=options))
         return list(answer["value"])
+
+
+def _host(url: str) -> str:
+    """The host of an address, empty where it is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from connector.drift import Change, Run
+from connector.drift import EVERYBODY, Change, Run
 from connector.notifications.message import Message
 from connector.notifications.plain import plain
 
@@ -20,7 +20,8 @@ def compose(run: Run, changes: Sequence[Change], names: Mapping[str, str]) -> Me
     counts = f"{run.ready} of {run.agents} agents are ready to call for help, {run.agents - run.ready} are not."
     if run.first:
         subject = f"Emergency calling: {run.ready} of {run.agents} agents are ready"
-        parts = ["<p>This is the first validation. From now on only what changes is told.</p>"]
+        parts = [_part("Wrong for everybody", [change for change in broke if change.agent_id == EVERYBODY], names)]
+        parts += ["<p>This is the first validation. From now on only what changes is told.</p>"]
     else:
         subject = f"Emergency calling: {len(broke)} newly broken, {len(mended)} mended"
         parts = [_part("Newly broken", broke, names), _part("Mended", mended, names)]
@@ -33,8 +34,11 @@ def _part(title: str, changes: Sequence[Change], names: Mapping[str, str]) -> st
     if not changes:
         return ""
     rows = "".join(
-        f"<li>{html.escape(names.get(change.agent_id) or 'a user who is gone')}: {html.escape(change.code)}</li>"
-        for change in changes[:MOST]
+        f"<li>{html.escape(_who(change, names))}: {html.escape(change.code)}</li>" for change in changes[:MOST]
     )
     more = f"<li>and {len(changes) - MOST} more</li>" if len(changes) > MOST else ""
     return f"<h3>{title}</h3><ul>{rows}{more}</ul>"
+
+
+def _who(change: Change, names: Mapping[str, str]) -> str:
+    return "everybody" if change.agent_id == EVERYBODY else names.get(change.agent_id) or "a user who is gone"

@@ -106,17 +106,23 @@ class Notifier:
         self._dataverse.delete(names["set"], effect.email_id)
 
     def tell_administrators(self, claim: Claim, effect: TellAdministrators) -> None:
-        """Mails what a validation found, under the effect's own id: never twice."""
-        with self._desk.directory.database.read() as connection:
+        """Mails what a validation found, under the effect's own id: never twice. Then the administrators know it."""
+        database = self._desk.directory.database
+        with database.read() as connection:
             found = validations.find(connection, effect.call_id)
         if found is None:
-            raise BadData("the validation is not kept any more")
+            raise BadData("the validation is not kept any more: a later one tells what changed")
         run, changes = found
+        if run.told:  # the process was killed before it could mark the effect done
+            return
         names = self._directory.names({change.agent_id for change in changes})
         message = drift.compose(run, changes, names)
         for part, recipients in enumerate(packed(effect.recipients)):
             message_id = derive_id(claim.id, str(part))
             self._email.send(for_acs(message, self._email.sender, recipients), message_id, repeated=claim.repeated)
+        # In the directory's database, before the effect is done: a crash between the two repeats a mail under its id.
+        with database.write() as connection:
+            validations.mark_told(connection, run.id)
 
     def _accepted(self, effect: Notify | SendFromMailbox) -> Recorded:
         at, count = self._desk.clock.now(), len(effect.recipients)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import delete, insert
 
 from connector.acs.numbers import PurchasedNumber, Routing
+from connector.directory.progress import note_acs
 from connector.e164 import e164
 from connector.store import calls
 from connector.store.database import Database
@@ -29,7 +31,7 @@ def for_callbacks(purchased: Iterable[PurchasedNumber], in_use: set[str], chosen
     return pool
 
 
-def store_facts(directory: Database, numbers: Iterable[PurchasedNumber], routing: Routing) -> None:
+def store_facts(directory: Database, numbers: Iterable[PurchasedNumber], routing: Routing, at: datetime) -> None:
     """Keeps what ACS told, for the check of prerequisites."""
     owned = [
         {"number": own.number, "country": own.country, "calling": own.calling, "number_type": own.number_type}
@@ -42,6 +44,7 @@ def store_facts(directory: Database, numbers: Iterable[PurchasedNumber], routing
         if owned:
             connection.execute(insert(acs_numbers), owned)
         connection.execute(insert(sip_routing).values(id=1, trunks=routing.trunks, routes=routes))
+        note_acs(connection, len(owned), at)
 
 
 def fill(store: Database, pool: dict[str, str]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from connector.acs.numbers import PurchasedNumber, Routing
@@ -163,6 +164,8 @@ class StepFacts:
     enabled: bool
     failures: int = 0
     last_failure: str = ""
+    host: str = ""
+    """Where it leads."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ class TableState:
     completed_at: datetime | None
     problems: tuple[tuple[str, str], ...] = ()
     """What the sync met: its code, and what it says."""
+    key: str = ""
+    """The connector's own name of it."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,13 @@ class OrganisationFacts:
     tables: tuple[TableState, ...] = ()
     left_to_dynamics: frozenset[str] = frozenset()
     """Steps that the settings switch off."""
+    public_host: str = ""
+    """The service's own, as Dataverse reaches it."""
+
+    @cached_property
+    def unread(self) -> dict[str, str]:
+        """How people know each table that was never read whole, by the connector's name of it."""
+        return {table.key: table.name for table in self.tables if table.completed_at is None}
 
 
 @dataclass(frozen=True)
@@ -213,6 +225,7 @@ class Circumstances:
     fallback_recipients: bool | None = None
     webhook: WebhookFacts | None = None
     left_to_dynamics: frozenset[str] = frozenset()
+    public_host: str = ""
 
     @property
     def location_valid_for(self) -> timedelta:

@@ -48,7 +48,7 @@ def _problems(facts: OrganisationFacts) -> Iterator[Finding]:
             "Power Platform admin center > Security roles: add the privilege named, with organisation scope",
         ),
         error("sync.refused", "Dataverse refused to give a table", "see what it says, then run the sync again"),
-        warning(
+        error(
             "sync.no_organisation_read",
             "the application user may not read all rows of a table, so agents may be missing",
             "Power Platform admin center > Security roles: give Read at organisation level",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from connector.clock import SystemClock
 from connector.mappings import Mappings
 from connector.prerequisites import (
+    basis,
     callback,
     capacity_profile,
     local_copy,
@@ -21,25 +22,39 @@ from connector.prerequisites import (
     template,
     webhook,
 )
+from connector.prerequisites.codes import prerequisite
 from connector.prerequisites.facts import AgentFacts, Circumstances, OrganisationFacts
 from connector.prerequisites.findings import Finding, Severity
 from connector.prerequisites.load.agents import agents as load_agents
+from connector.prerequisites.load.agents import identified
 from connector.prerequisites.load.organisation import organisation as load_organisation
 from connector.store.database import Database
 
 
 @dataclass(frozen=True)
 class AgentReport:
-    """One agent and what was found. Ready: nothing is wrong, though something may be unknown or worth a look."""
+    """One agent and what was found. `unasked` was found, too, and not asked for; for who is ready it counts.
+
+    Ready: nothing is wrong, though something may be unknown or worth a look.
+    """
 
     agent_id: str
     name: str
     country: str | None
     findings: tuple[Finding, ...]
+    unasked: tuple[Finding, ...] = ()
 
     @property
     def ready(self) -> bool:
-        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+        return not self._has(Severity.ERROR)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether something is unknown."""
+        return self._has(Severity.UNKNOWN)
+
+    def _has(self, severity: Severity) -> bool:
+        return any(finding.severity is severity for finding in chain(self.findings, self.unasked))
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,14 @@ class Selection:
     countries: Collection[str] = ()
     codes: Collection[str] = ()
 
-    def takes(self, finding: Finding) -> bool:
-        return not self.codes or finding.code in self.codes or finding.code.partition(".")[0] in self.codes
+    def split(self, findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+        """The findings that were asked for, and the others."""
+        found = tuple(findings)
+        asked = tuple(finding for finding in found if self._takes(finding))
+        return asked, tuple(finding for finding in found if finding not in asked)
+
+    def _takes(self, finding: Finding) -> bool:
+        return not self.codes or finding.code in self.codes or prerequisite(finding.code) in self.codes
 
 
 EVERYTHING = Selection()
@@ -62,11 +83,16 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class Validation:
-    """A run: what concerns everybody, and the agents one after the other (read once, while the directory is open)."""
+    """A run: what concerns everybody, and the agents one after the other (read once, while the directory is open).
+
+    `unasked` concerns everybody, too, and was not asked for. `strangers`: who of the agents asked for is none.
+    """
 
     organisation: tuple[Finding, ...]
     agents: Iterator[AgentReport]
     wanted: Selection = EVERYTHING
+    unasked: tuple[Finding, ...] = ()
+    strangers: tuple[str, ...] = ()
 
 
 def check(agent: AgentFacts, organisation: OrganisationFacts) -> AgentReport:
@@ -80,13 +106,15 @@ def check(agent: AgentFacts, organisation: OrganisationFacts) -> AgentReport:
         recipients.check(agent),
         template.check(agent, organisation),
     )
-    return AgentReport(agent.id, agent.name, agent.country.code if agent.country else None, tuple(findings))
+    told = tuple(basis.judged(findings, organisation.unread))
+    return AgentReport(agent.id, agent.name, agent.country.code if agent.country else None, told)
 
 
 def check_organisation(organisation: OrganisationFacts) -> tuple[Finding, ...]:
     """What concerns every agent alike, each thing once."""
     checks = (local_copy, webhook, own_settings, template)
-    return tuple(finding for module in checks for finding in module.check_organisation(organisation))
+    findings = (finding for module in checks for finding in module.check_organisation(organisation))
+    return tuple(basis.judged(findings, organisation.unread))
 
 
 @contextmanager
@@ -99,9 +127,11 @@ def validate(
     """
     with directory.read() as connection:
         organisation = load_organisation(connection, mappings, around)
-        found = tuple(finding for finding in check_organisation(organisation) if wanted.takes(finding))
-        facts = load_agents(connection, mappings, around, wanted.agents)
-        yield Validation(found, _reports(facts, organisation, wanted), wanted)
+        asked, unasked = wanted.split(check_organisation(organisation))
+        ids = identified(connection, mappings, wanted.agents) if wanted.agents else None
+        facts = load_agents(connection, mappings, around, ids and {key for found in ids.values() for key in found})
+        strangers = tuple(text for text, found in (ids or {}).items() if not found)
+        yield Validation(asked, _reports(facts, organisation, wanted), wanted, unasked, strangers)
 
 
 def _reports(agents: Iterator[AgentFacts], organisation: OrganisationFacts, wanted: Selection) -> Iterator[AgentReport]:
@@ -110,8 +140,8 @@ def _reports(agents: Iterator[AgentFacts], organisation: OrganisationFacts, want
             continue
         report = check(agent, organisation)
         if wanted.codes:
-            taken = tuple(finding for finding in report.findings if wanted.takes(finding))
-            report = AgentReport(report.agent_id, report.name, report.country, taken)
+            asked, unasked = wanted.split(report.findings)
+            report = replace(report, findings=asked, unasked=unasked)
         yield report
 
 

@@ -10,6 +10,7 @@ from connector.prerequisites.codes import prerequisite
 from connector.prerequisites.findings import Finding, Severity
 from connector.prerequisites.report import AgentReport
 
+NEVER_READ = "directory.never_read"
 WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.UNKNOWN)
 
 
@@ -18,6 +19,8 @@ class Summary:
     """How many agents there are and are ready, by country and by prerequisite, and how often each code was found."""
 
     organisation: tuple[Finding, ...] = ()
+    unasked: tuple[Finding, ...] = ()
+    """What concerns everybody, too, and was not asked for."""
     agents: int = 0
     ready: int = 0
     unsure: int = 0
@@ -41,7 +44,7 @@ class Summary:
         ready = report.ready
         self.agents += 1
         self.ready += ready
-        self.unsure += ready and any(finding.severity is Severity.UNKNOWN for finding in report.findings)
+        self.unsure += ready and report.unsure
         country = self.countries[report.country or ""]
         country["agents"] += 1
         country["ready"] += ready
@@ -55,6 +58,19 @@ class Summary:
                 worst[group] = finding.severity
         for group, severity in worst.items():
             self.prerequisites[group][severity] += 1
+
+    @property
+    def for_everybody(self) -> list[Finding]:
+        """What the number of ready agents does not show: errors that concern everybody, and tables never read."""
+        found = (*self.organisation, *self.unasked)
+        return [finding for finding in found if finding.severity is Severity.ERROR or finding.code == NEVER_READ]
+
+    @property
+    def headline(self) -> str:
+        """How many are ready, and what concerns everybody besides."""
+        told = f"{self.ready} of {self.agents} agents are ready, {self.agents - self.ready} are not."
+        codes = ", ".join(finding.code for finding in self.for_everybody)
+        return f"{told} Concerns everybody: {codes}." if codes else told
 
     def worst(self) -> Severity | None:
         """The worst severity of any finding, None if there is none."""

@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def write(run: Validation, to: TextIO) -> Summary:
     """Writes the lines; findings about the organisation come first and have no agent."""
-    summary = Summary(run.organisation)
+    summary = Summary(run.organisation, run.unasked)
     lines = csv.writer(to, lineterminator="\r\n")
     lines.writerow(COLUMNS)
     for finding in run.organisation:

@@ -18,7 +18,7 @@ from typing import TextIO
 from connector.notifications.plain import encodable
 from connector.prerequisites.codes import PREREQUISITES, prerequisite
 from connector.prerequisites.findings import Finding, Severity
-from connector.prerequisites.report import AgentReport, Validation
+from connector.prerequisites.report import AgentReport, Selection, Validation
 from connector.prerequisites.summary import WORST_FIRST, Summary
 from connector.reports import charts
 
@@ -31,7 +31,7 @@ def write(run: Validation, to: TextIO, *, at: datetime, countries: Mapping[str, 
 
     `countries`: names by code.
     """
-    summary, rows = Summary(run.organisation), Counter[Severity]()
+    summary, rows = Summary(run.organisation, run.unasked), Counter[Severity]()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as table:
         for finding in run.organisation:
             _row(table, None, finding, countries)
@@ -43,6 +43,7 @@ def write(run: Validation, to: TextIO, *, at: datetime, countries: Mapping[str, 
         table.seek(0)
         to.write(_head(at))
         to.write(charts.headline(summary))
+        to.write(_asked_for(run.wanted))
         to.write(charts.readiness(summary, countries, run.wanted))
         to.write(_mend_first(summary))
         to.write(_filters(summary, countries))
@@ -61,6 +62,14 @@ def _head(at: datetime) -> str:
         f"<title>Emergency calling: readiness</title><style>{_asset('report.css')}</style></head>\n<body><main>"
         f'<div class="top"><h1>Emergency calling: readiness</h1><span>{at:%Y-%m-%d %H:%M} UTC</span></div>\n'
     )
+
+
+def _asked_for(wanted: Selection) -> str:
+    """What the lists leave out, where something was chosen."""
+    if not wanted.codes:
+        return ""
+    told = _e(", ".join(wanted.codes))
+    return f'<p class="note">Only {told} was asked for and is listed; who is ready is counted by everything.</p>\n'
 
 
 def _asset(name: str) -> str:

@@ -15,7 +15,7 @@ from connector.prerequisites.summary import Summary
 
 def write(run: Validation, to: TextIO) -> Summary:
     """Writes the file. Its head holds the counts, so the cases wait in a temporary file."""
-    summary = Summary(run.organisation)
+    summary = Summary(run.organisation, run.unasked)
     failures = 0
     with tempfile.TemporaryFile("w+", encoding="utf-8") as cases:
         if run.organisation:

@@ -17,31 +17,34 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.UNKNOWN:
 
 def write(run: Validation, console: Console) -> Summary:
     """Prints; agents who are not ready first to last by name, each reason with its remedy."""
-    summary = Summary(run.organisation)
-    shown = [report for report in summary.watch(run.agents) if not report.ready and _is_among_the_first(summary)]
+    summary = Summary(run.organisation, run.unasked)
+    shown: list[AgentReport] = []
+    left = 0
+    for report in summary.watch(run.agents):
+        if _errors(report) and len(shown) < MOST_AGENTS:
+            shown.append(report)
+        elif _errors(report):
+            left += 1
     if shown:
         console.print(_agents(shown))
-    left = summary.agents - summary.ready - len(shown)
     if left:
         console.print(f"… and {left} further agents who are not ready: --format csv, json or html has all of them.")
     if run.organisation:
         console.print(_organisation(run.organisation))
     if summary.codes:
         console.print(_codes(summary))
-    not_ready = summary.agents - summary.ready
-    console.print(f"{summary.ready} of {summary.agents} agents are ready, {not_ready} are not.", highlight=False)
+    console.print(summary.headline, highlight=False)
     return summary
 
 
-def _is_among_the_first(summary: Summary) -> bool:
-    return summary.agents - summary.ready <= MOST_AGENTS
+def _errors(report: AgentReport) -> list[Finding]:
+    return [finding for finding in report.findings if finding.severity is Severity.ERROR]
 
 
 def _agents(reports: list[AgentReport]) -> Table:
     table = _table("agent", "country", "what is wrong", "what to do")
     for report in reports:
-        errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-        for position, finding in enumerate(errors):
+        for position, finding in enumerate(_errors(report)):
             who, where = (report.name, report.country or "-") if position == 0 else ("", "")
             evidence = f"\n[dim]{escape(finding.evidence)}[/dim]" if finding.evidence else ""
             wrong = f"{escape(finding.message)} [dim]({finding.code})[/dim]{evidence}"

@@ -19,21 +19,23 @@ _RADIUS = 50
 def headline(summary: Summary) -> str:
     """How many can call for help right now, as a sentence and a ring."""
     not_ready = summary.agents - summary.ready
-    everybody = sum(finding.severity is Severity.ERROR for finding in summary.organisation)
     sub = (
         f"{not_ready:,} cannot rely on it: something that the call or its notice needs is broken."
         if not_ready
-        else "Nothing that the calls or their notices need is broken."
+        else "Nothing that the call or the notice of a single agent needs is broken."
     )
     if summary.unsure:
         sub += f" For {summary.unsure:,} of those ready something is still unproven, such as the browser's location."
-    if everybody:
-        sub += f" {everybody} {'thing is' if everybody == 1 else 'things are'} wrong for everybody."
     return (
         f'<div class="headline">{_ring(summary)}<div><p class="big"><span id="ready">{summary.ready:,}</span> of '
         f'<span id="agents">{summary.agents:,}</span> agents can call for help right now</p>'
-        f'<p class="sub">{sub}</p></div></div>\n'
+        f'<p class="sub">{sub}</p>{_for_everybody(summary)}</div></div>\n'
     )
+
+
+def _for_everybody(summary: Summary) -> str:
+    told = "; ".join(f"{finding.message} ({finding.code})" for finding in summary.for_everybody)
+    return f'<p class="everybody">Concerns everybody: {escape(told)}.</p>' if told else ""
 
 
 def _ring(summary: Summary) -> str:

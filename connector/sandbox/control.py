@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from connector.clock import MovableClock
 from connector.sandbox.acs import Acs
-from connector.sandbox.dataverse import Dataverse
+from connector.sandbox.dataverse import Dataverse, Rights
 from connector.sandbox.event_grid import EventGrid
 from connector.sandbox.events import Disorder
 from connector.sandbox.faults import Fault, Faults
@@ -206,6 +206,10 @@ def _change(options: Any, values: dict[str, Any]) -> None:
     known = {item.name for item in fields(options)}
     if unknown := values.keys() - known:
         raise ValueError(f"no such option: {', '.join(sorted(unknown))}")
+    if "rights" in values:
+        given = values["rights"].items()
+        rights = {who: Rights(**{**what, "denied": frozenset(what.get("denied", ()))}) for who, what in given}
+        values = {**values, "rights": rights}
     for name, value in values.items():
         old = getattr(options, name)
         setattr(options, name, frozenset(value) if isinstance(old, frozenset) and value is not None else value)

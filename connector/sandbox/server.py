@@ -82,9 +82,10 @@ class Servers:
     async def _serve_all(self) -> None:
         await asyncio.gather(*(server.serve(sockets=[self._sockets[name]]) for name, server in self._servers.items()))
         # A client that keeps its connection leaves the TLS goodbye unanswered: the loop would end with open sockets.
-        for server in self._servers.values():
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
+        # The servers know no connection that is still shaking hands; only the loop does, in a part that is its own.
+        transports: Mapping[int, asyncio.WriteTransport] = getattr(asyncio.get_running_loop(), "_transports", {})
+        for transport in list(transports.values()):
+            transport.abort()
         # The loop closes an aborted socket in its next rounds.
         for _ in range(3):
             await asyncio.sleep(0)

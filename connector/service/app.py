@@ -5,6 +5,7 @@ Dataverse tries once more after 502, 503 and 504 only; Event Grid drops an event
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -205,6 +206,5 @@ def _add_health(app: FastAPI, connector: Connector) -> None:
                 for country, (_, left) in calls.pool_size(connection).items():
                     pool_free.labels(country).set(left)
             for table, age in ages(connector.directory_store, connector.clock, connector.mappings.tables).items():
-                if age is not None:
-                    directory_age.labels(table).set(age)
+                directory_age.labels(table).set(math.inf if age is None else age)
         return PlainTextResponse(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

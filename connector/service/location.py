@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connector.assembly import Connector
 from connector.directory.attested import accuracy_class, store_check
@@ -21,6 +21,8 @@ from connector.service.requests import authenticate, read_body
 class LocationCheckReport(BaseModel):
     """What the browser says. Give coordinates, or the country where it is known otherwise."""
 
+    model_config = ConfigDict(extra="forbid")
+
     permission: Permission = Field(description="State of the permission `geolocation`, by the Permissions API")
     latitude: float | None = Field(None, ge=-90, le=90)
     longitude: float | None = Field(None, ge=-180, le=180)
@@ -29,12 +31,12 @@ class LocationCheckReport(BaseModel):
 
 
 class LocationCheckAnswer(BaseModel):
-    """What was kept. `supported`: emergency calls can be made in that country."""
+    """What was kept. `supported`: emergency calls can be made in that country; null where it is not known."""
 
     permission: Permission
     accuracy: Accuracy
     country: str | None
-    supported: bool
+    supported: bool | None
     valid_until: datetime
 
 
@@ -76,7 +78,7 @@ def _keep(connector: Connector, agent_id: str, report: LocationCheckReport) -> L
         permission=report.permission,
         accuracy=accuracy,
         country=country,
-        supported=connector.mappings.country(country) is not None,
+        supported=None if country is None else connector.mappings.country(country) is not None,
         valid_until=now + timedelta(days=connector.settings.location_check_days),
     )
 

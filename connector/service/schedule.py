@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cronsim import CronSim
 
@@ -25,6 +26,8 @@ SETTLED_KEPT = timedelta(days=2)
 """Settled effects of remembered calls go with their call; this is for those that belong to none."""
 
 LOOK_SECONDS = 1.0
+VALIDATION_LOOK = timedelta(minutes=1)
+"""How often it is looked whether a validation is due; one that could not be done is tried again then."""
 
 
 def following(cron: str, after: datetime) -> datetime | None:
@@ -32,42 +35,71 @@ def following(cron: str, after: datetime) -> datetime | None:
     return next(CronSim(cron, after)) if cron else None
 
 
+class Step(NamedTuple):
+    """Regular work, and how long after it is done it is done again."""
+
+    name: str
+    act: Callable[[], None]
+    pause: timedelta
+
+
 class Schedule:
-    """A thread that does the regular work until it is stopped."""
+    """Threads that do the regular work until they are stopped.
+
+    A sync may wait for hours, as long as Dataverse asks it to; housekeeping must not wait behind it.
+    """
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
+        self._began = connector.clock.now()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
+        pause = timedelta(minutes=connector.settings.sync_minutes)
+        self._threads = [
+            # A validation comes after the sync, so that it judges what is true now.
+            self._thread(
+                "schedule", Step("sync", self._sync, pause), Step("validation", self._validate, VALIDATION_LOOK)
+            ),
+            self._thread("housekeeping", Step("housekeeping", lambda: housekeep(connector), pause)),
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(timeout=5)
+        for thread in self._threads:
+            thread.join(timeout=5)
 
-    def _run(self) -> None:
-        settings, clock = self._connector.settings, self._connector.clock
-        next_sync = clock.now()
-        next_validation = following(settings.validation_cron, next_sync)
+    def _thread(self, name: str, *steps: Step) -> threading.Thread:
+        return threading.Thread(target=self._run, args=steps, name=name, daemon=True)
+
+    def _run(self, *steps: Step) -> None:
+        clock = self._connector.clock
+        done: dict[str, datetime] = {}
         while True:
-            if clock.now() >= next_sync:
-                self._try("sync", self._sync)
-                self._try("housekeeping", lambda: housekeep(self._connector))
-                next_sync = clock.now() + timedelta(minutes=settings.sync_minutes)
-            if next_validation and clock.now() >= next_validation:
-                due = next_validation
-                self._try("validation", lambda: self._validate(due))  # noqa: B023 (called at once)
-                next_validation = following(settings.validation_cron, clock.now())
+            for step in steps:
+                at = done.get(step.name)
+                # A time that lies ahead is that of a wrong clock.
+                if at is None or not at <= clock.now() < at + step.pause:
+                    self._try(step.name, step.act)
+                    done[step.name] = clock.now()
             if self._stopping.wait(LOOK_SECONDS):
                 return
 
-    def _validate(self, due: datetime) -> None:
-        try:
-            validation.run(self._connector, not_since=due)
-        except AlreadyRunning:
-            log().info("validation_skipped")
+    def _validate(self) -> None:
+        """Validates if that is due since the last time; what could not be done stays due."""
+        cron, now = self._connector.settings.validation_cron, self._connector.clock.now()
+        if not cron:
+            return
+        last = validation.last(self._connector)
+        self._began = min(self._began, now)  # the clock may have been wrong when the service was started
+        due = following(cron, last.at if last else self._began)
+        if due and due <= now:
+            try:
+                validation.run(self._connector, not_since=due)
+            except AlreadyRunning:
+                log().info("validation_skipped")
 
     def _try(self, what: str, act: Callable[[], None]) -> None:
         """One thing that fails must not keep the others from being done."""

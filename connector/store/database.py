@@ -6,10 +6,11 @@ deleted is overwritten). PostgreSQL is for several machines.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 911_112_999
 """Key of the PostgreSQL advisory lock under which one replica at a time migrates."""
 
+_REPLACED = "move it away and sync; location checks must then be made again"
 BUSY_MILLISECONDS = 10_000
 """How long SQLite waits for another process's write."""
 
@@ -45,7 +47,7 @@ class Database:
             if parsed.get_backend_name() == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
             self.engine = create_engine(parsed, pool_size=16, max_overflow=16, pool_timeout=10, hide_parameters=True)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
             raise SettingsError(
                 f"the address of the {kind} store cannot be used ({type(error).__name__}): write sqlite:///file.db, or "
                 "postgresql://user@host/database with the extra [postgresql] installed"
@@ -53,6 +55,7 @@ class Database:
         # SQLite has one writer; a lock of ours waits shorter than its own polling does.
         self._writer = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
+            _for_its_owner_only(parsed.database)
             if kind == "directory":
                 event.listen(self.engine, "connect", _sqlite_bulk_pragmas)
             event.listen(self.engine, "connect", _sqlite_pragmas)
@@ -64,7 +67,7 @@ class Database:
 
         Raises RetryLater when the database cannot be reached.
         """
-        with self._writer, _explained(self.kind), self.engine.connect() as connection:
+        with self._writer, _explained(self), self.engine.connect() as connection:
             connection.execution_options(write=True)
             with connection.begin():
                 yield connection
@@ -72,7 +75,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, on one snapshot."""
-        with _explained(self.kind), self.engine.connect() as connection, connection.begin():
+        with _explained(self), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -81,13 +84,13 @@ class Database:
 
         Raises RetryLater when the database cannot be reached.
         """
-        with _explained(self.kind), self.engine.connect() as connection:
+        with _explained(self), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def migrate(self) -> None:
         """Brings the tables to the newest version. Several replicas may do it at once."""
         # The lock of PostgreSQL holds a connection of its own: migrations commit as they go.
-        with self._writer, _explained(self.kind), self.engine.connect() as guard:
+        with self._writer, _explained(self), self.engine.connect() as guard:
             if not self.is_sqlite:
                 guard.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             try:
@@ -122,7 +125,7 @@ class Database:
         return self._empty_log() if self.is_sqlite else self._rewrite(tables)
 
     def _empty_log(self) -> bool:
-        with self._writer, _explained(self.kind):
+        with self._writer, _explained(self):
             connection = self.engine.raw_connection()
             try:
                 cursor = connection.cursor()
@@ -137,7 +140,7 @@ class Database:
 
     def _rewrite(self, tables: tuple[str, ...]) -> bool:
         # A plain VACUUM would leave the old content in the pages.
-        with _explained(self.kind), self.engine.connect() as connection:
+        with _explained(self), self.engine.connect() as connection:
             raw = connection.execution_options(isolation_level="AUTOCOMMIT")
             raw.exec_driver_sql("SET lock_timeout = '200ms'")
             try:
@@ -154,17 +157,31 @@ class Database:
 
 
 @contextmanager
-def _explained(kind: str) -> Iterator[None]:
+def _explained(database: Database) -> Iterator[None]:
     """A database out of reach becomes an error that says so; integrity errors stay what they are."""
+    kind = database.kind
     try:
         yield
     except NoConnectionFree as error:
         raise RetryLater(f"the {kind} store has no connection free") from error
     except DBAPIError as error:
+        if database.is_sqlite and type(error.orig) is sqlite3.DatabaseError:
+            raise SettingsError(
+                f"{database.engine.url.database} is no database or is damaged ({error.orig}): "
+                f"{_REPLACED if kind == 'directory' else 'restore it from a backup'}"
+            ) from None
         if error.connection_invalidated or isinstance(error, OperationalError | InternalError):
-            # The driver's text may quote parameters, so only its kind is told.
-            raise RetryLater(f"the {kind} store cannot be used now ({type(error.orig).__name__})") from error
+            # PostgreSQL's text may quote parameters; SQLite's says why, and of what file.
+            why = f"{error.orig}: {database.engine.url.database}" if database.is_sqlite else type(error.orig).__name__
+            raise RetryLater(f"the {kind} store cannot be used now ({why})") from error
         raise
+
+
+def _for_its_owner_only(file: str | None) -> None:
+    """Makes a new file that nobody else can read, as SQLite's own are not; it gives its log the same rights."""
+    if file and file != ":memory:":
+        with suppress(OSError):  # it is there, or cannot be made, which SQLite will say
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _sqlite_pragmas(connection: sqlite3.Connection, _record: Any) -> None:

@@ -94,10 +94,15 @@ sync_progress = Table(
     Column("tracked", Boolean),
     # The first of the full reads, up to the last, that may not have been shown every row.
     Column("restricted_since", Integer),
+    # When the full read that `next_link` continues began.
+    Column("began_at", UtcTime),
     # What stands in the way: a list of {"code", "text"}, see `connector.directory.problems`.
     Column("problems", JSON),
 )
-"""How far each table has been read. A `next_link` marks progress; only a completed read leaves a `delta_link`."""
+"""How far each table has been read, and when ACS was.
+
+A `next_link` marks progress; only a completed read leaves a `delta_link`.
+"""
 
 acs_numbers = Table(
     "acs_numbers",
@@ -137,7 +142,7 @@ validation_runs = Table(
     Column("agents", Integer, nullable=False),
     Column("ready", Integer, nullable=False),
     Column("first", Boolean, nullable=False),
-    # Whether the effect that tells the administrators of it has been asked for.
+    # Whether the administrators were told of it, or there was nothing to tell.
     Column("told", Boolean, nullable=False),
 )
 """Validations of everybody, kept for a month."""
@@ -148,7 +153,7 @@ validation_standing = Table(
     Column("agent_id", String(36), primary_key=True),
     Column("code", String(60), primary_key=True),
 )
-"""What was wrong with whom at the latest validation."""
+"""What is wrong with whom, and with everybody, as far as the administrators know."""
 
 validation_changes = Table(
     "validation_changes",
@@ -158,4 +163,4 @@ validation_changes = Table(
     Column("code", String(60), primary_key=True),
     Column("what", String(6), nullable=False),
 )
-"""What newly broke or was mended in each kept validation."""
+"""What newly broke or was mended in the latest validation, until the administrators are told."""

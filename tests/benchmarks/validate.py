@@ -112,7 +112,7 @@ def seed(folder: Path, agents: int) -> None:
         for row in organisation.acs_numbers
     ]
     routes = tuple(Route(route["name"], route["numberPattern"]) for route in organisation.sip["routes"])
-    pool.store_facts(directory, owned, Routing(len(organisation.sip["trunks"]), routes))
+    pool.store_facts(directory, owned, Routing(len(organisation.sip["trunks"]), routes), now)
     pool.fill(store, pool.for_callbacks(owned, set()))
     directory.close()
     store.close()

@@ -34,7 +34,7 @@ REPORTS = (
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("report") / "report.html"
     with file.open("w", encoding="utf-8") as to:
-        organisation = (warning("recipients.no_fallback", "nobody is told", "set it", "not set"),)
+        organisation = (error("sender.missing", "no sender is set", "set it", "not set"),)
         names = {"US": "United States", "DK": "Denmark"}
         at = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
         as_html.write(Validation(organisation, iter(REPORTS)), to, at=at, countries=names)
@@ -54,6 +54,7 @@ def shown(page: Any) -> list[str]:
 def test_headline_charts_and_table_are_there(report: Path, tmp_path: Path) -> None:
     page = opened(report, tmp_path, "#severity=")
     assert page.xpath("string(//*[@class='big'])") == "2 of 5 agents can call for help right now"
+    assert page.xpath("string(//*[@class='everybody'])") == "Concerns everybody: no sender is set (sender.missing)."
     countries = page.xpath("//section[@id='by-country']//*[@class='bar']")
     assert [bar.xpath("string(*[last()])") for bar in countries] == ["1 of 2", "1 of 2", "0 of 1"]
     prerequisites = page.xpath("//section[@id='by-prerequisite']//*[@class='bar']")
@@ -70,8 +71,8 @@ def test_headline_charts_and_table_are_there(report: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("fragment", "names"),
     [
-        ("", ["Bo Boxless", HOSTILE, "Eve Nowhere"]),
-        ("#severity=error", ["Bo Boxless", HOSTILE, "Eve Nowhere"]),
+        ("", ["Everybody", "Bo Boxless", HOSTILE, "Eve Nowhere"]),
+        ("#severity=error", ["Everybody", "Bo Boxless", HOSTILE, "Eve Nowhere"]),
         ("#severity=&country=DK", ["Bo Boxless", "Dee Direct"]),
         ("#severity=&country=none", ["Eve Nowhere"]),
         ("#severity=&prerequisite=mailbox", ["Bo Boxless"]),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
+
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from connector.errors import RetryLater, SettingsError
 from connector.store import directory_schema
 from connector.store.database import Database
 
@@ -16,3 +21,25 @@ def test_migrations_make_the_tables_of_the_schema(store_url: str) -> None:
         context = MigrationContext.configure(connection, opts={"version_table": database.version_table})
         assert compare_metadata(context, directory_schema.metadata) == []
     database.close()
+
+
+def opened(file: Path) -> Database:
+    return Database(f"sqlite:///{file}", directory_schema.metadata, "directory")
+
+
+def test_a_file_is_its_owners_only(tmp_path: Path) -> None:
+    file = tmp_path / "directory.db"
+    opened(file).migrate()
+    assert {stat.S_IMODE(made.stat().st_mode) for made in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "directory.db"
+    file.write_text("no database at all, but long enough to be read as a page of one" * 100)
+    with pytest.raises(SettingsError, match=f"{file} is no database or is damaged.*move it away and sync"):
+        opened(file).migrate()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RetryLater, match=f"unable to open database file: {tmp_path}/nowhere/directory.db"):
+        opened(tmp_path / "nowhere" / "directory.db").migrate()

@@ -14,6 +14,7 @@ import requests
 from connector.clock import MovableClock
 from connector.sandbox import Sandbox
 from connector.sandbox.acs.app import VERSIONS
+from connector.sandbox.dataverse import Rights
 from tests.contract.conftest import Ask
 from tests.contract.receiver import Reply, receiving
 
@@ -102,6 +103,7 @@ def test_faults_are_set_and_cleared(remote: Remote, ask: Ask, fresh: Sandbox) ->
         ("/options/acs", {"no_such": 1}),
         ("/options/acs", {"email_seconds": "thirty"}),
         ("/options/dataverse", {"no_such": 1}),
+        ("/options/dataverse", {"rights": {"client": {"no_such": 1}}}),
         ("/options/nowhere", {}),
         ("/calls", {"from": "+12065550111"}),
         ("/event-grid/subscriptions", {"url": "http://127.0.0.1:9/"}),
@@ -128,6 +130,15 @@ def test_options_are_changed(remote: Remote, fresh: Sandbox) -> None:
     remote("POST", "/options/dataverse", {"recipients_column": False})
     assert fresh.dataverse.options.recipients_column is False
     remote("POST", "/options/dataverse", {"recipients_column": True})
+
+
+def test_a_privilege_is_taken_away_and_given_back(remote: Remote, fresh: Sandbox) -> None:
+    client = fresh.info.client_id
+    told = remote("POST", "/options/dataverse", {"rights": {client: {"denied": ["prvReadmailbox"]}}})
+    assert told["rights"][client]["denied"] == ["prvReadmailbox"]
+    assert fresh.dataverse.options.rights == {client: Rights(denied=frozenset({"prvReadmailbox"}))}
+    remote("POST", "/options/dataverse", {"rights": {}})
+    assert fresh.dataverse.options.rights == {}
 
 
 def test_an_incoming_call_reaches_a_subscriber_and_is_redirected(remote: Remote, ask: Ask) -> None:

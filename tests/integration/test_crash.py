@@ -404,8 +404,14 @@ def test_a_second_process_on_one_sqlite_file_is_refused(service: Service) -> Non
     assert "another process" in second.stderr
 
 
-def test_a_stop_on_request_is_clean(service: Service) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_on_request_is_clean(service: Service, stop: signal.Signals) -> None:
     assert service.process is not None
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(15) in (0, -signal.SIGTERM)
+    service.sandbox.faults.set_latency("acs", 1500)
+    service.dial()
+    until(lambda: service.requests_seen("acs", SEND) == 1)
+    assert service.pending("notify")
+    service.process.send_signal(stop)
+    assert service.process.wait(15) == 0
+    assert not service.pending("notify"), "what was under way is finished"
     assert "Traceback" not in (service.folder / "log").read_text()

@@ -93,7 +93,7 @@ def test_what_the_browser_says_is_found(stage: Stage, report: dict[str, Any], co
 @pytest.mark.parametrize("state", ["denied", "prompt"])
 def test_without_permission_no_country_is_kept(stage: Stage, state: str) -> None:
     told = check(stage, stage.agents("US")[0].id, permission=state, accuracy_metres=5, **SAN_JUAN).json()
-    assert (told["country"], told["accuracy"], told["supported"]) == (None, "unknown", False)
+    assert (told["country"], told["accuracy"], told["supported"]) == (None, "unknown", None)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,7 @@ def test_without_permission_no_country_is_kept(stage: Stage, state: str) -> None
         {"permission": "granted", "latitude": "18.46633 N", "longitude": -66.10572},
         {"permission": "granted", "country": "66.10572"},
         {"permission": "granted", "accuracy_metres": -66.10572},
+        {"permission": "granted", "accuracy": 66.10572},
     ],
 )
 def test_wrong_input_is_refused_and_never_quoted(stage: Stage, log: io.StringIO, report: dict[str, Any]) -> None:

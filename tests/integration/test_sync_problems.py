@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from connector import logs
 from connector.assembly import Connector
@@ -17,11 +19,12 @@ from connector.clock import MovableClock
 from connector.directory.lookup import fetch_agent
 from connector.directory.progress import TableStatus, status
 from connector.directory.sync import UNTRACKED_EVERY
-from connector.errors import AuthenticationError, BadData
+from connector.errors import AuthenticationError, BadData, RetryLater
 from connector.sandbox import Sandbox
 from connector.sandbox.dataverse import Rights
 from connector.sandbox.faults import Fault
 from connector.store.directory_schema import agents
+from connector.store.schema import pool_numbers
 from tests.integration.syncing import assert_same, by_name, connected, ids, in_dataverse, requests_for
 
 READ = ("User", "mailbox", "bookableresource")
@@ -71,16 +74,17 @@ def privilege(sandbox: Sandbox, name: str) -> Rights:
     return Rights(denied=frozenset({f"prvRead{TABLES[name].privilege}"}))
 
 
-def test_a_missing_table_is_one_finding_and_leaves_no_rows(sandbox: Sandbox, connector: Connector) -> None:
+def test_a_missing_table_is_one_finding_and_its_copy_stays(sandbox: Sandbox, connector: Connector) -> None:
     connector.sync()
-    assert ids(connector, "voice_channels")
+    before = ids(connector, "voice_channels")
+    assert before
     rename(connector, "voice_channels", "ec_absent", "ec_absents")
     results = by_name(connector.sync())
     (problem,) = results["voice_channels"].problems
     assert problem.code == "sync.table_missing"
     assert "ec_absent" in problem.text
     assert "install the voice channel" in problem.text
-    assert ids(connector, "voice_channels") == set()
+    assert ids(connector, "voice_channels") == before, "a 404 may be a mistake that passes"
     assert not any(result.problems for name, result in results.items() if name != "voice_channels")
     assert of(connector, "voice_channels").problems == (problem,)
 
@@ -250,7 +254,10 @@ def test_what_may_no_longer_be_seen_stays_until_all_may_be_seen_again(sandbox: S
     assert_same(sandbox, connector)
 
 
-def test_an_untracked_read_goes_on_where_it_was_interrupted(sandbox: Sandbox, connector: Connector) -> None:
+@pytest.mark.parametrize("minutes", [1, 11])
+def test_an_untracked_read_goes_on_where_it_was_interrupted_unless_that_is_long_ago(
+    sandbox: Sandbox, connector: Connector, clock: MovableClock, minutes: int
+) -> None:
     sandbox.dataverse.options.untracked_tables = frozenset({"systemuser"})
     sandbox.dataverse.options.page_size = 20
 
@@ -264,7 +271,131 @@ def test_an_untracked_read_goes_on_where_it_was_interrupted(sandbox: Sandbox, co
     with pytest.raises(Killed):
         connector.sync(stop)
     sandbox.faults.clear_log()
+    clock.advance(minutes * 60)
     result = by_name(connector.sync(untracked_every=timedelta(hours=1)))["agents"]
-    assert "skiptoken" in requests_for(sandbox, "systemusers")[0]
+    assert ("skiptoken" in requests_for(sandbox, "systemusers")[0]) == (minutes == 1)
     assert [problem.code for problem in result.problems] == ["sync.not_tracked"]
     assert_same(sandbox, connector)
+
+
+def leased_from(connector: Connector) -> set[str]:
+    """The pool of callback numbers."""
+    with connector.store.read() as connection:
+        return set(connection.execute(select(pool_numbers.c.number)).scalars())
+
+
+def hide_some_numbers(sandbox: Sandbox, connector: Connector) -> None:
+    sandbox.dataverse.options.rights = {sandbox.info.client_id: Rights(organisation_read=False)}
+    sandbox.dataverse.options.other_units = frozenset(in_dataverse(sandbox, connector, "phone_numbers"))
+
+
+def hide_their_column(sandbox: Sandbox, connector: Connector) -> None:
+    mapping = connector.mappings.tables["phone_numbers"]
+    columns = {**mapping.columns, "number": "ec_absent"}
+    connector.mappings = replace(
+        connector.mappings, tables={**connector.mappings.tables, "phone_numbers": replace(mapping, columns=columns)}
+    )
+
+
+def hide_their_table(sandbox: Sandbox, connector: Connector) -> None:
+    for path in ("msdyn_ocphonenumber", "EntityDefinitions"):
+        sandbox.faults.add("dataverse", Fault(status=404, path=path, times=0))
+
+
+def show_none(sandbox: Sandbox, connector: Connector) -> None:
+    sandbox.faults.add("dataverse", Fault(status=200, path="msdyn_ocphonenumber", body='{"value": []}', times=0))
+
+
+@pytest.mark.parametrize("hide", [hide_some_numbers, hide_their_column, hide_their_table, show_none])
+def test_no_number_is_leased_while_those_that_carry_customers_are_not_all_known(
+    sandbox: Sandbox, connector: Connector, hide: Callable[[Sandbox, Connector], None]
+) -> None:
+    original = connector.mappings
+    hide(sandbox, connector)
+    connector.sync()
+    assert leased_from(connector) == set()
+    connector.mappings = original
+    sandbox.faults.clear()
+    sandbox.dataverse.options.rights, sandbox.dataverse.options.other_units = {}, frozenset()
+    connector.sync()
+    free = leased_from(connector)
+    assert free
+    assert not free & connector.directory.numbers_in_use()
+    hide(sandbox, connector)
+    with suppress(BadData):  # changes without an end
+        connector.sync()
+    assert leased_from(connector) == free, "the pool stays as it was"
+
+
+def test_a_service_that_knows_nothing_any_more_empties_nothing(sandbox: Sandbox, connector: Connector) -> None:
+    connector.sync()
+    before = {name: ids(connector, name) for name in connector.mappings.tables}
+    sandbox.faults.add("dataverse", Fault(status=404, path=".*", times=0))
+    results = connector.sync()
+    assert {problem.code for result in results for problem in result.problems} == {"sync.table_missing"}
+    assert {name: ids(connector, name) for name in connector.mappings.tables} == before
+
+
+def test_an_answer_without_any_user_is_not_believed(sandbox: Sandbox, connector: Connector) -> None:
+    connector.sync()
+    before = ids(connector, "agents")
+    sandbox.faults.add("dataverse", Fault(status=400, path="systemusers.*deltatoken", times=1))
+    sandbox.faults.add("dataverse", Fault(status=200, path="systemusers", body='{"value": []}', times=1))
+    with pytest.raises(BadData, match="no row of table systemuser"):
+        connector.sync()
+    assert ids(connector, "agents") == before
+    connector.sync()
+    assert_same(sandbox, connector)
+    assert of(connector, "agents").problems == ()
+
+
+def test_a_service_that_does_not_track_without_a_word_is_told_of(sandbox: Sandbox, connector: Connector) -> None:
+    body = '{"value": [{"msdyn_presenceid": "0f0f0f0f-0000-4000-8000-00000000f00b"}]}'
+    sandbox.faults.add("dataverse", Fault(status=200, path="msdyn_presences", body=body, times=1))
+    (problem,) = by_name(connector.sync())["presences"].problems
+    assert problem.code == "sync.not_tracked"
+    assert by_name(connector.sync())["presences"].problems == ()
+    assert_same(sandbox, connector)
+
+
+def test_one_table_out_of_order_costs_no_other_its_update(sandbox: Sandbox, connector: Connector) -> None:
+    connector.dataverse._sleep = lambda _seconds: None
+    sandbox.faults.add("dataverse", Fault(status=500, path="msdyn_agentstatuses", times=0))
+    with pytest.raises(RetryLater):
+        connector.sync()
+    for name in connector.mappings.tables.keys() - {"agent_statuses"}:
+        assert ids(connector, name) == in_dataverse(sandbox, connector, name)
+    (problem,) = of(connector, "agent_statuses").problems
+    assert problem.code == "sync.refused"
+    assert leased_from(connector), "ACS is asked all the same"
+    assert (of(connector, "acs").age or 0) < 60
+
+
+def test_what_acs_tells_has_an_age(sandbox: Sandbox, connector: Connector, clock: MovableClock) -> None:
+    connector.sync()
+    sandbox.faults.set_outage("acs")
+    clock.advance(3600)
+    with pytest.raises(RetryLater):
+        connector.sync()
+    assert (of(connector, "acs").age or 0) >= 3600
+    assert (of(connector, "agents").age or 0) < 60
+
+
+def test_a_copy_of_a_wrong_clock_is_no_reason_to_wait(sandbox: Sandbox, connector: Connector, tmp_path: Path) -> None:
+    sandbox.dataverse.options.untracked_tables = frozenset({"systemuser"})
+    with Connector(connector.settings, MovableClock(connector.clock.now() + timedelta(days=400))) as wrong:
+        wrong.sync()
+    assert by_name(connector.sync(untracked_every=UNTRACKED_EVERY))["agents"].done
+
+
+def test_an_agent_is_looked_up_whatever_characters_their_name_has(sandbox: Sandbox, connector: Connector) -> None:
+    connector.sync()
+    agent_id = sandbox.organisation.agent_ids[0]
+    row = sandbox.dataverse.rows.get("systemuser", agent_id)
+    assert row is not None
+    body = json.dumps({"systemuserid": agent_id, "fullname": "A\0b\ud800c"})
+    sandbox.faults.add("dataverse", Fault(status=200, path="systemusers", body=body, times=1))
+    fetch_agent(connector.dataverse, connector.directory_store, connector.mappings, agent_id, 2.0)
+    agent = connector.directory.agent(agent_id)
+    assert agent is not None
+    assert agent.name == "A\ufffdb?c"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from connector.assembly import Connector
 from connector.directory import webhooks
+from connector.errors import ServiceRejected
 from connector.mappings import EventMapping
+from connector.prerequisites.codes import prerequisite
 from connector.prerequisites.facts import WebhookFacts
 from connector.prerequisites.findings import Finding, Severity
 from connector.prerequisites.load.organisation import circumstances
@@ -21,6 +25,10 @@ from connector.prerequisites.report import AgentReport, Selection, check_all, va
 from connector.sandbox import Sandbox
 from connector.sandbox.agents import Defect
 from connector.sandbox.dataverse import Rights
+from connector.sandbox.dataverse.tables import TABLES
+from connector.sandbox.faults import Fault
+from connector.sandbox.platform_rows import TEMPLATE_TITLE
+from connector.store.directory_schema import agents
 from tests.integration.stage import chosen
 
 DIALLED, ENDED = "ec_EmergencyCallDialled", "ec_EmergencyCallEnded"
@@ -220,6 +228,206 @@ def test_every_way_to_break_an_agent_is_found_by_its_code_and_gone_once_mended(
         assert report.ready
 
 
+class Breaking(Mending):
+    """Breaks what is around a good agent and remembers how it was."""
+
+    def __init__(self, sandbox: Sandbox, patch: pytest.MonkeyPatch) -> None:
+        super().__init__(sandbox, "")
+        self.agent_id, self.sandbox, self.patch = self.good_id, sandbox, patch
+        self.change, self._before = self.noted, list[tuple[str, str, dict[str, Any]]]()
+
+    def noted(self, table: str, row_id: str, **columns: Any) -> None:
+        row = self.rows.get(table, row_id)
+        assert row is not None
+        self._before.append((table, row_id, {name: row.values.get(name) for name in columns}))
+        self.sandbox.dataverse.change(table, row_id, **columns)
+
+    def mend(self) -> None:
+        for table, key, columns in reversed(self._before):
+            self.sandbox.dataverse.change(table, key, **columns)
+        self._before.clear()
+        self.patch.undo()
+
+    def channel_off(self) -> None:
+        key = self.channel_of(self.agent_id)["msdyn_ocvoicechannelsettingid"]
+        self.change("msdyn_ocvoicechannelsetting", key, statecode=1)
+
+    def channel_number_off(self) -> None:
+        number = self.channel_of(self.agent_id)["_msdyn_phonenumberid_value"]
+        self.change("msdyn_ocphonenumber", number, statecode=1)
+
+    def no_number(self) -> None:
+        self.user(_msdyn_phonenumberid_value=None)
+        self.channel_off()
+
+    def direct(self) -> None:
+        user = self.rows.get("systemuser", self.agent_id)
+        assert user is not None
+        number = user.values["_msdyn_phonenumberid_value"]
+        self.change("msdyn_ocphonenumber", number, msdyn_ocphonenumbersource=192350001)
+
+    def no_trunk(self) -> None:
+        self.direct()
+        self.patch.setattr(self.sandbox.acs.sip, "configuration", {"trunks": {}, "routes": []})
+
+    def no_purchased_number(self) -> None:
+        self.direct()
+        self.patch.setattr(self.sandbox.acs.numbers.inventory, "owned", {})
+
+    def abroad(self) -> None:
+        self.user(_msdyn_phonenumberid_value=None, address1_country="Germany")
+
+    def template_that_stops(self) -> None:
+        space = 'xmlns:xsl="http://www.w3.org/1999/XSL/Transform" version="1.0"'
+        stop = "<xsl:if test=\"systemuser/address1_city='Bremen'\"><xsl:message terminate='yes'/></xsl:if>"
+        body = f'<xsl:stylesheet {space}><xsl:template match="/data">{stop}</xsl:template></xsl:stylesheet>'
+        self.change("template", self.row("template", title=TEMPLATE_TITLE)["templateid"], body=body)
+        self.user(address1_city="Bremen")
+
+
+@pytest.mark.parametrize(
+    ("code", "spoil"),
+    [
+        ("capacity.channel_inactive", Breaking.channel_off),
+        ("capacity.number_inactive", Breaking.channel_number_off),
+        ("number.none", Breaking.no_number),
+        ("routing.no_trunk", Breaking.no_trunk),
+        ("routing.no_purchased_number", Breaking.no_purchased_number),
+        ("location.country_unsupported", Breaking.abroad),
+        ("template.broken_for_agent", Breaking.template_that_stops),
+    ],
+)
+def test_what_no_agent_of_the_organisation_lacks_is_found_and_gone_once_mended(
+    sandbox: Sandbox,
+    connector: Connector,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    spoil: Callable[[Breaking], None],
+) -> None:
+    breaking = Breaking(sandbox, monkeypatch)
+    before = codes(reports(connector)[breaking.agent_id])
+    spoil(breaking)
+    try:
+        connector.sync()
+        found = {finding.code: finding for finding in reports(connector)[breaking.agent_id].findings}
+    finally:
+        breaking.mend()
+    assert code not in before
+    assert found[code].evidence
+    connector.sync()
+    assert codes(reports(connector)[breaking.agent_id]) == before
+
+
+@contextmanager
+def forbidden(sandbox: Sandbox, connector: Connector, *names: str) -> Iterator[None]:
+    """The application may not read these tables."""
+    tables = [TABLES[connector.mappings.tables[name].table] for name in names]
+    options = sandbox.dataverse.options
+    denied = frozenset(f"prvRead{table.privilege}" for table in tables)
+    options.rights = {sandbox.info.client_id: Rights(denied=denied)}
+    try:
+        yield
+    finally:
+        options.rights = {}
+
+
+@pytest.fixture
+def unsynced(sandbox: Sandbox, tmp_path: Path) -> Iterator[Connector]:
+    (tmp_path / "new").mkdir()
+    with Connector(chosen(sandbox, f"sqlite:///{tmp_path}/new/calls.db", tmp_path / "new")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("mailboxes", {"mailbox"}),
+        ("resources", {"capacity"}),
+        ("work_streams", {"capacity"}),
+        ("voice_channels", {"capacity"}),
+        ("phone_numbers", {"capacity", "number", "pool"}),
+    ],
+)
+def test_a_table_that_was_never_read_is_no_fault_of_any_agent(
+    sandbox: Sandbox, connector: Connector, unsynced: Connector, name: str, groups: set[str]
+) -> None:
+    with forbidden(sandbox, unsynced, name):
+        unsynced.sync()
+    whole, found = reports(connector), reports(unsynced)
+    assert found.keys() == whole.keys()
+    for agent_id, report in found.items():
+        if codes(whole[agent_id]) <= ORDINARY:
+            unknown = {f"{group}.not_judged": Severity.UNKNOWN for group in groups}
+            others = {code for code in codes(whole[agent_id]) if number_alone(code) not in groups}
+            assert codes(report) == others | unknown.keys()
+            told = [finding for finding in report.findings if finding.code in unknown]
+            assert all(finding.severity is Severity.UNKNOWN for finding in told)
+            assert all(unsynced.mappings.tables[name].table in finding.evidence for finding in told)
+            assert report.ready
+
+
+def number_alone(code: str) -> str:
+    """The prerequisite of a code; without a number nothing can be said of its routing."""
+    return prerequisite(code).replace("routing", "number")
+
+
+def test_a_table_that_does_not_exist_is_no_fault_of_any_agent(sandbox: Sandbox, unsynced: Connector) -> None:
+    tables = dict(unsynced.mappings.tables)
+    tables["mailboxes"] = replace(tables["mailboxes"], table="ec_absent", set="ec_absents")
+    unsynced.mappings = replace(unsynced.mappings, tables=tables)
+    unsynced.sync()
+    found = reports(unsynced)
+    assert all({"mailbox.not_judged"} == mailbox_codes(report) for report in found.values())
+    assert of_organisation(unsynced)["sync.table_missing"].severity is Severity.ERROR
+
+
+def mailbox_codes(report: AgentReport) -> set[str]:
+    return {code for code in codes(report) if prerequisite(code) == "mailbox"}
+
+
+def test_an_earlier_copy_goes_on_being_judged(sandbox: Sandbox, connector: Connector) -> None:
+    agent_id = sandbox.organisation.agent_ids[-1]
+    kept = sandbox.dataverse.rows.get("systemuser", agent_id)
+    assert kept is not None
+    mailbox = kept.values["_defaultmailbox_value"]
+    sandbox.dataverse.change("systemuser", agent_id, _defaultmailbox_value=None)
+    try:
+        with forbidden(sandbox, connector, "mailboxes"):
+            connector.sync()
+    finally:
+        sandbox.dataverse.change("systemuser", agent_id, _defaultmailbox_value=mailbox)
+    found = reports(connector)
+    assert mailbox_codes(found[agent_id]) == {"mailbox.missing"}
+    assert not any("mailbox.not_judged" in codes(report) for report in found.values())
+
+
+def test_numbers_of_acs_that_were_never_read_are_no_fault_of_any_agent(sandbox: Sandbox, unsynced: Connector) -> None:
+    sandbox.faults.add("acs", Fault(status=400, path="phoneNumbers|sip", times=0))
+    with pytest.raises(ServiceRejected):
+        unsynced.sync()
+    sandbox.faults.clear()
+    found = reports(unsynced)
+    wrong = {"number.not_purchased", "routing.no_trunk", "routing.no_purchased_number", "pool.empty"}
+    assert not any(codes(report) & wrong for report in found.values())
+    assert all("pool.not_judged" in codes(report) for report in found.values() if report.country)
+    assert all({"number.not_judged", "routing.not_judged"} & codes(report) for report in found.values() if report.ready)
+    assert "ACS" in of_organisation(unsynced)["directory.never_read"].evidence
+
+
+def test_a_template_that_may_not_be_read_is_not_called_missing(sandbox: Sandbox, unsynced: Connector) -> None:
+    with forbidden(sandbox, unsynced, "templates"):
+        unsynced.sync()
+    told = of_organisation(unsynced)
+    assert "template.missing" not in told
+    assert told["template.not_judged"].severity is Severity.UNKNOWN
+
+
+def test_agents_are_known_by_any_sign_of_being_one(sandbox: Sandbox, connector: Connector, unsynced: Connector) -> None:
+    with forbidden(sandbox, unsynced, "agent_statuses", "resources"):
+        unsynced.sync()
+    assert reports(unsynced).keys() == reports(connector).keys()
+
+
 def test_the_directory_may_be_on_either_engine(sandbox: Sandbox, tmp_path: Path, store_url: str) -> None:
     settings = chosen(sandbox, store_url, tmp_path, directory_url=store_url.replace("calls.db", "directory.db"))
     with Connector(settings) as connector:
@@ -228,6 +436,11 @@ def test_the_directory_may_be_on_either_engine(sandbox: Sandbox, tmp_path: Path,
         assert set(found) == set(sandbox.organisation.agent_ids)
         (only,) = selected(connector, Selection(agents=(sandbox.organisation.agent_ids[0].upper(),)))
         assert only == found[only.agent_id]
+        with connector.directory_store.write() as connection:
+            named = update(agents).where(agents.c.id == only.agent_id).values(name="Åse ØDEGÅRD")
+            connection.execute(named)
+        (danish,) = selected(connector, Selection(agents=(" åse Ødegård",)))
+        assert danish.agent_id == only.agent_id
 
 
 def test_several_channels_of_a_profile_one_of_which_works_are_enough(sandbox: Sandbox, connector: Connector) -> None:
@@ -264,11 +477,29 @@ def test_an_empty_pool_is_told_for_the_countries_that_it_serves(connector: Conne
     assert empty == {"DK"}, "Puerto Rico may use numbers of the United States"
 
 
+def take_out(sandbox: Sandbox, endpoint: str) -> None:
+    rows = sandbox.dataverse.rows
+    for step in list(rows.all("sdkmessageprocessingstep")):
+        if step["_eventhandler_value"] == endpoint:
+            rows.delete("sdkmessageprocessingstep", step["sdkmessageprocessingstepid"])
+
+
 def test_the_webhook_is_looked_up_with_its_failures_of_late(sandbox: Sandbox, connector: Connector) -> None:
     assert {"webhook.not_checked"} <= of_organisation(connector).keys()
     assert {"webhook.no_dial_step", "webhook.no_end_step"} <= of_organisation(
         connector, read_webhooks(connector)
     ).keys()
+
+    elsewhere = sandbox.dataverse.register_webhook("https://somebody-else.example", code="x", messages=[DIALLED, ENDED])
+    told = of_organisation(connector, read_webhooks(connector))
+    assert [code for code in told if code.startswith("webhook.")] == ["webhook.not_compared"]
+    assert "somebody-else.example" in told["webhook.not_compared"].evidence
+
+    connector.settings = chosen(sandbox, "sqlite:///unused.db", Path(), public_url="https://Connector.example/")
+    told = of_organisation(connector, read_webhooks(connector))
+    assert "somebody-else.example" in told["webhook.no_dial_step"].evidence
+    assert "webhook.no_end_step" in told
+    take_out(sandbox, elsewhere)
 
     sandbox.dataverse.register_webhook("https://connector.example/webhooks", code="x", messages=[DIALLED, ENDED])
     told = of_organisation(connector, read_webhooks(connector))

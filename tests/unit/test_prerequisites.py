@@ -213,6 +213,51 @@ def test_nothing_is_left_over_once_all_is_mended() -> None:
     assert errors(agent) == []
 
 
+# What rests on tables that were never read
+
+
+def without(*keys: str) -> OrganisationFacts:
+    tables = tuple(TableState(f"table of {key}", None, key=key) for key in keys)
+    return replace(ORGANISATION, tables=(*tables, TableState("another", NOW, key="another")), pool={})
+
+
+@pytest.mark.parametrize(
+    ("agent", "key", "expected"),
+    [
+        (replace(AGENT, mailbox=None), "mailboxes", {"mailbox.not_judged", "pool.empty"}),
+        (replace(AGENT, mailbox=replace(MAILBOX, active=False)), "mailboxes", {"mailbox.inactive", "pool.empty"}),
+        (AGENT, "mailboxes", {"pool.empty"}),
+        (AGENT, "acs", {"pool.not_judged"}),
+        (replace(AGENT, personal_number=replace(NUMBER, number="+1")), "acs", {"number.not_judged", "pool.not_judged"}),
+        (replace(AGENT, has_resource=None), "resources", {"capacity.not_judged", "pool.empty"}),
+        (replace(AGENT, has_resource=None), "voice_channels", {"capacity.no_resource", "pool.empty"}),
+        (with_outbound(replace(OUTBOUND, has_channel=False, number=None)), "voice_channels",
+         {"capacity.not_judged", "number.not_judged", "pool.empty"}),
+        (replace(AGENT, country=None), "phone_numbers", {"location.not_judged"}),
+        (replace(AGENT, mailbox=None), "agent_statuses", {"mailbox.missing", "pool.empty"}),
+    ],
+)  # fmt: skip
+def test_what_rests_on_a_table_never_read_is_unknown_and_nothing_else(
+    agent: AgentFacts, key: str, expected: set[str]
+) -> None:
+    found = report.check(agent, without(key)).findings
+    assert {finding.code for finding in found} - {"location.not_attested"} == expected
+    for finding in found:
+        if finding.code.endswith(".not_judged"):
+            assert (finding.severity, finding.evidence) == (Severity.UNKNOWN, f"never read whole: table of {key}")
+
+
+def test_each_prerequisite_is_not_judged_once_naming_every_table() -> None:
+    nothing = replace(ON_DIRECT_ROUTING, profiles=(), has_resource=None)
+    organisation = replace(without("acs", "resources"), acs=AcsFacts({}, Routing(0, ())))
+    found = {finding.code: finding.evidence for finding in report.check(nothing, organisation).findings}
+    assert found["routing.not_judged"] == "never read whole: table of acs"
+    assert found["capacity.not_judged"] == "never read whole: table of resources"
+    told = {finding.code for finding in report.check_organisation(without("templates"))}
+    assert told >= {"template.not_judged", "directory.never_read"}
+    assert "template.missing" not in told
+
+
 # P1: the capacity profile
 
 DISTANCES: list[tuple[str, Callable[[OutboundProfile], OutboundProfile]]] = [
@@ -615,8 +660,8 @@ def test_the_sender_is_judged(sender: str | None, expected: list[str]) -> None:
     assert "recipients.no_fallback" in codes(own_settings.check_organisation(replace(facts, fallback_recipients=False)))
 
 
-STEP = StepFacts("Dialled", "dialled", enabled=True)
-END = StepFacts("Ended", "ended", enabled=True)
+STEP = StepFacts("Dialled", "dialled", enabled=True, host="our.example")
+END = StepFacts("Ended", "ended", enabled=True, host="our.example")
 
 
 @pytest.mark.parametrize(
@@ -633,7 +678,23 @@ END = StepFacts("Ended", "ended", enabled=True)
     ],
 )
 def test_each_state_of_the_webhook_has_its_code(found: WebhookFacts | None, expected: list[str]) -> None:
-    assert codes(webhook.check_organisation(replace(ORGANISATION, webhook=found))) == expected
+    facts = replace(ORGANISATION, webhook=found, public_host="our.example")
+    assert codes(webhook.check_organisation(facts)) == expected
+
+
+def test_a_step_that_leads_elsewhere_is_none_of_ours() -> None:
+    steps = WebhookFacts((replace(STEP, host="else.example", failures=2), END))
+    facts = replace(ORGANISATION, webhook=steps, public_host="our.example")
+    (found,) = webhook.check_organisation(facts)
+    assert found.code == "webhook.no_dial_step"
+    assert "step Dialled leads to else.example" in found.evidence
+    assert "Ended" not in found.evidence
+
+
+def test_without_an_address_of_ours_the_steps_hosts_are_told() -> None:
+    (found,) = webhook.check_organisation(replace(ORGANISATION, webhook=WebhookFacts((STEP, END))))
+    assert (found.code, found.severity) == ("webhook.not_compared", Severity.UNKNOWN)
+    assert "our.example" in found.evidence
 
 
 def test_tables_are_named_once_for_each_code() -> None:

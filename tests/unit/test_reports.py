@@ -15,7 +15,7 @@ from lxml import etree
 from rich.console import Console
 
 from connector.prerequisites.findings import Finding, Severity, error, unknown, warning
-from connector.prerequisites.report import AgentReport, Validation
+from connector.prerequisites.report import AgentReport, Selection, Validation
 from connector.prerequisites.summary import Summary
 from connector.reports import as_csv, as_html, as_json, as_junit, as_table, charts
 
@@ -85,6 +85,52 @@ def test_the_limit_decides_what_fails(findings: tuple[Finding, ...], limit: Seve
     of_agents, of_all = Summary(), Summary(organisation=findings)
     of_agents.add(agent("Jane", *findings))
     assert (of_agents.fails(limit), of_all.fails(limit)) == (fails, fails)
+
+
+def filtered() -> Validation:
+    """Only carriers were asked for: one of the agents without any finding of them has no mailbox."""
+    reports = (AgentReport("1", "Jane", "US", (LOOK,), (BROKEN,)), AgentReport("2", "Olaf", "US", (), (UNSEEN,)))
+    nobody = error("sender.missing", "no sender is set", "set it", "not set")
+    return Validation((), iter(reports), Selection(codes=("carrier",)), unasked=(nobody,))
+
+
+def test_what_was_not_asked_for_counts_for_the_headline_and_is_not_listed() -> None:
+    page, told, table, lines = html(filtered()), io.StringIO(), io.StringIO(), io.StringIO(newline="")
+    as_json.write(filtered(), told)
+    as_table.write(filtered(), Console(file=table, width=160))
+    as_csv.write(filtered(), lines)
+    assert '<span id="ready">1</span> of <span id="agents">2</span>' in page
+    assert "Only carrier was asked for" in page
+    given = json.loads(told.getvalue())
+    assert (given["ready"], given["not_ready"], given["for_everybody"]) == (1, 1, ["sender.missing"])
+    assert [entry["ready"] for entry in given["reports"]] == [False, True]
+    assert "1 of 2 agents are ready, 1 are not. Concerns everybody: sender.missing." in table.getvalue()
+    assert [line["ready"] for line in csv.DictReader(io.StringIO(lines.getvalue(), newline=""))] == ["no", "yes"]
+    for text in (page, told.getvalue(), table.getvalue(), lines.getvalue()):
+        assert "mailbox.missing" not in text
+
+
+def test_the_exit_code_is_about_what_was_asked_for() -> None:
+    summary = as_csv.write(filtered(), io.StringIO())
+    assert not summary.fails(Severity.ERROR)
+    assert summary.fails(Severity.WARNING)
+    assert (summary.ready, summary.unsure) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("finding", "told"),
+    [
+        (error("webhook.step_disabled", "the step is disabled", "enable it"), True),
+        (unknown("directory.never_read", "tables have never been read whole", "sync"), True),
+        (warning("directory.old", "old", "sync"), False),
+    ],
+)
+def test_what_is_wrong_for_everybody_stands_beside_the_headline(finding: Finding, told: bool) -> None:
+    to = io.StringIO()
+    as_table.write(run(agent(), organisation=(finding,)), Console(file=to, width=160))
+    head = html(run(agent(), organisation=(finding,))).partition('<div class="charts">')[0]
+    assert (f"{finding.message} ({finding.code})" in head) is told
+    assert (f"Concerns everybody: {finding.code}" in to.getvalue()) is told
 
 
 def test_json_is_one_object_with_all_that_was_found() -> None:

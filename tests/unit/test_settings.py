@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connector import settings
+from connector import logs, settings
 from connector.errors import SettingsError
 from connector.settings import STEPS, Settings, given, load
 
-SECRET = "hunter2-3d1f"
+SECRET = "hunter2hunter2hunter"  # letters and digits, four by four: an access key must be base64
 SECRETS = {
     "CLIENT_SECRET": SECRET,
     "ACS_ACCESS_KEY": SECRET,
@@ -88,6 +89,23 @@ def test_variables_without_the_prefix_and_unknown_ones_are_passed_over(monkeypat
     monkeypatch.setenv("CLIENT_ID", "somebody else's")
     monkeypatch.setenv("EMERGENCY_NO_SUCH_SETTING", "x")
     assert load().client_id == ""
+
+
+def test_an_unknown_name_is_told_since_it_may_be_misspelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.StringIO()
+    logs.configure(level="warning", stream=lines)
+    monkeypatch.setenv("EMERGENCY_SYNC_MINUTE", "a value that is told nowhere")
+    load()
+    logs.configure(level="critical")
+    told = json.loads(lines.getvalue())
+    assert (told["event"], told["setting"]) == ("setting_unknown", "EMERGENCY_SYNC_MINUTE")
+    assert "nowhere" not in lines.getvalue()
+
+
+def test_a_key_that_was_not_copied_whole_is_named(environment: Any) -> None:
+    environment(ACS_ACCESS_KEY="c2VjcmV0LWtleQ")
+    with pytest.raises(SettingsError, match="EMERGENCY_ACS_ACCESS_KEY: is no access key"):
+        load()
 
 
 def test_given_settings_do_not_look_at_the_environment(environment: Any) -> None:

@@ -277,3 +277,8 @@ def test_no_file_is_written(tmp_path: Path) -> None:
         target = form.format(tmp_path / "written")
         without_secret(sheet(f'<exsl:document href="{target}">x</exsl:document>', attributes=exslt))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blank_between_two_columns_is_kept() -> None:
+    inside = f"{value('systemuser/title')}<![CDATA[Postal]]><![CDATA[ ]]>{value('emergencycall/location')}"
+    assert rendered(sheet(f"<![CDATA[x]]><![CDATA[ ]]>{inside}")) == "x Postal 1 Main Street"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from connector.directory.addresses import parse
 from connector.mappings import Mappings
@@ -24,11 +24,12 @@ Links = Mapping[str, tuple[tuple[str, ...], int]]
 
 
 def agents(
-    connection: Connection, mappings: Mappings, around: Circumstances, only: Collection[str] = ()
+    connection: Connection, mappings: Mappings, around: Circumstances, only: Collection[str] | None = None
 ) -> Iterator[AgentFacts]:
-    """The facts of each agent: an enabled person with a status of Omnichannel or a bookable resource, by name.
+    """The facts of each agent, by name: an enabled person with a status of Omnichannel, a bookable resource, a phone
+    number or recipients of their own.
 
-    `only`: agents by id, e-mail address or full name (case does not matter); empty: all.
+    `only`: ids of agents; None: all.
     """
     profiles = capacity_profiles(connection, mappings)
     wanted = _wanted(mappings.choices, only).execution_options(yield_per=CHUNK)
@@ -38,12 +39,40 @@ def agents(
             yield _agent(row, links, profiles, mappings, around)
 
 
-def _wanted(choices: Mapping[str, Any], only: Collection[str]) -> Select[Any]:
-    agent, resource, mailbox, status = tables.agents, tables.resources, tables.mailboxes, tables.agent_statuses
+def identified(connection: Connection, mappings: Mappings, texts: Collection[str]) -> dict[str, list[str]]:
+    """By text: the ids of the agents whose id, e-mail address or full name it is; case does not matter."""
+    found: dict[str, list[str]] = {text: [] for text in texts}
+    by_form = defaultdict(list)
+    for text in found:
+        by_form[text.strip().casefold()].append(text)
+    agent = tables.agents
+    wanted = select(agent.c.id, agent.c.email, agent.c.name).where(_is_agent(mappings.choices))
+    # Compared here: SQLite's lower() knows the letters of ASCII alone.
+    for row in connection.execute(wanted.execution_options(yield_per=CHUNK)):
+        for form in {value.casefold() for value in row if value}:
+            for text in by_form.get(form, ()):
+                found[text].append(row.id)
+    return found
+
+
+def _is_agent(choices: Mapping[str, Any]) -> ColumnElement[bool]:
+    agent, resource, status = tables.agents, tables.resources, tables.agent_statuses
+    is_enabled, is_person = agent.c.disabled.is_not(True), agent.c.access_mode == choices["access_read_write"]
+    is_user = resource.c.resource_type == choices["resource_user"]
+    # Any one of these will do: the table of another may not be readable.
+    signs = (
+        select(status.c.id).where(status.c.agent_id == agent.c.id).exists(),
+        select(resource.c.id).where((resource.c.agent_id == agent.c.id) & is_user).correlate(agent).exists(),
+        agent.c.phone_number_id.is_not(None),
+        agent.c.recipients != "",
+    )
+    return and_(is_enabled, is_person, or_(*signs))
+
+
+def _wanted(choices: Mapping[str, Any], only: Collection[str] | None) -> Select[Any]:
+    agent, resource, mailbox = tables.agents, tables.resources, tables.mailboxes
     number, check = tables.phone_numbers, tables.location_checks
     beside = ((mailbox, "box"), (number, "number"), (check, "check"))
-    is_person = (agent.c.disabled.is_not(True)) & (agent.c.access_mode == choices["access_read_write"])
-    has_status = select(status.c.id).where(status.c.agent_id == agent.c.id).exists()
     wanted = (
         select(
             agent,
@@ -57,14 +86,10 @@ def _wanted(choices: Mapping[str, Any], only: Collection[str]) -> Select[Any]:
         .outerjoin(mailbox, mailbox.c.id == agent.c.mailbox_id)
         .outerjoin(number, number.c.id == agent.c.phone_number_id)
         .outerjoin(check, check.c.agent_id == agent.c.id)
-        .where(is_person & or_(resource.c.id.is_not(None), has_status))
+        .where(_is_agent(choices))
         .order_by(agent.c.name, agent.c.id)
     )
-    if only:
-        named = [text.strip().lower() for text in only]
-        columns = (agent.c.id, agent.c.email, agent.c.name)
-        wanted = wanted.where(or_(*(func.lower(column).in_(named) for column in columns)))
-    return wanted
+    return wanted if only is None else wanted.where(agent.c.id.in_(only))
 
 
 def _profile_links(connection: Connection, resource_ids: Sequence[str], choices: Mapping[str, Any]) -> Links:

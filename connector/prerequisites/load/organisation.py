@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select
 
+from connector.directory import progress
 from connector.mappings import Mappings
+from connector.prerequisites import basis
 from connector.prerequisites.facts import (
     Circumstances,
     OrganisationFacts,
@@ -37,6 +40,7 @@ def circumstances(
         fallback_recipients=bool(settings.fallback_recipients),
         webhook=webhook,
         left_to_dynamics=frozenset(settings.excluded_steps),
+        public_host=urlsplit(settings.public_url).hostname or "",
     )
 
 
@@ -53,6 +57,7 @@ def organisation(connection: Connection, mappings: Mappings, around: Circumstanc
         webhook=around.webhook,
         tables=tuple(_tables(connection, mappings)),
         left_to_dynamics=around.left_to_dynamics,
+        public_host=around.public_host,
     )
 
 
@@ -71,4 +76,6 @@ def _tables(connection: Connection, mappings: Mappings) -> Iterator[TableState]:
     for name, mapping in mappings.tables.items():
         row = known.get(name)
         met = tuple((problem["code"], problem["text"]) for problem in (row.problems if row else None) or ())
-        yield TableState(mapping.table, row.completed_at if row else None, met)
+        yield TableState(mapping.table, row.completed_at if row else None, met, name)
+    acs = known.get(progress.ACS)
+    yield TableState("numbers and routes of the ACS resource", acs.completed_at if acs else None, key=basis.ACS)
