@@ -13,8 +13,6 @@ from connector import settings
 from connector.assembly import NEEDED_TO_SERVE, Connector
 from connector.cli.ending import ended_by_signals
 from connector.logs import log
-from connector.service.schedule import Schedule
-from connector.service.server import check_certificate, listen, make_server, only_process
 
 
 def serve(
@@ -24,6 +22,10 @@ def serve(
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key")] = None,
 ) -> None:
     """Takes webhooks and performs what they ask for, until it is stopped; syncs every few minutes."""
+    # What serves takes a while to load, which the other commands need not wait for.
+    from connector.service.schedule import Schedule  # noqa: PLC0415
+    from connector.service.server import check_certificate, listen, make_server, only_process  # noqa: PLC0415
+
     # Many threads that each need the interpreter for a moment: shorter turns keep an answer from waiting behind work.
     sys.setswitchinterval(0.0005)
     chosen = settings.load()

@@ -8,19 +8,22 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from connector.errors import RetryLater, SettingsError
-from connector.store import directory_schema
+from connector.store import database, directory_schema
 from connector.store.database import Database
 
 
 def test_migrations_make_the_tables_of_the_schema(store_url: str) -> None:
-    database = Database(store_url, directory_schema.metadata, "directory")
-    database.migrate()
-    with database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": database.version_table})
+    made = Database(store_url, directory_schema.metadata, "directory")
+    assert made.version() is None
+    made.migrate()
+    assert made.version() == database.newest("directory")
+    with made.read() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": made.version_table})
         assert compare_metadata(context, directory_schema.metadata) == []
-    database.close()
+    made.close()
 
 
 def opened(file: Path) -> Database:
@@ -43,3 +46,9 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RetryLater, match=f"unable to open database file: {tmp_path}/nowhere/directory.db"):
         opened(tmp_path / "nowhere" / "directory.db").migrate()
+
+
+@pytest.mark.parametrize("kind", ["calls", "directory"])
+def test_the_newest_revision_is_the_one_that_alembic_finds(kind: str) -> None:
+    folder = Path(database.__file__).parent / "migrations" / kind
+    assert database.newest(kind) == ScriptDirectory(str(folder)).get_current_head()
