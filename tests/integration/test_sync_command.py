@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,24 @@ def test_status_before_and_after(sandbox: Sandbox, environment: dict[str, str], 
     table = run(environment, "status")
     assert table.returncode == 0
     assert "voice_channels" in table.stdout
+
+
+def test_a_terminal_shows_how_far_it_is(sandbox: Sandbox, environment: dict[str, str]) -> None:
+    sandbox.faults.set_latency("dataverse", 100)
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*COMMAND], env=environment | {"TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # how a terminal tells that nobody writes to it any more
+        while more := os.read(terminal, 4096):
+            shown += more
+    os.close(terminal)
+    assert process.wait(60) == 0
+    sandbox.faults.set_latency("dataverse", 0)
+    speeds = re.findall(rb"([\d,]+) rows, ([\d,]+) a second", shown)
+    assert any(int(rows.replace(b",", b"")) > 80 and speed != b"0" for rows, speed in speeds)
 
 
 def test_what_is_missing_is_exit_code_1(sandbox: Sandbox, environment: dict[str, str], tmp_path: Path) -> None:
