@@ -16,25 +16,21 @@ from connector.calls.effects import OfferNumbers, derive_id
 from connector.clock import Clock, SystemClock
 from connector.dataverse.client import Dataverse
 from connector.dataverse.tokens import Tokens
-from connector.desk import Desk
-from connector.directory.progress import knows_all
 from connector.directory.reader import Directory
 from connector.directory.sync import AT_ONCE, Progress, Sync, TableResult
+from connector.effects.performers import AllPerformers
+from connector.effects.services import Services
+from connector.engine.handler import Handler
+from connector.engine.worker import Worker
 from connector.errors import ConnectorError, SettingsError
 from connector.http import session
 from connector.logs import log
-from connector.metrics import notes
-from connector.notifications.sending import Notifier
 from connector.numbers import pool
-from connector.numbers.callback import Callbacks
-from connector.performers import Performers
-from connector.presence import Presence
 from connector.settings import Settings
 from connector.store import directory_schema, schema
 from connector.store.calls import CALL_TABLES
 from connector.store.database import Database
 from connector.store.lock import alone
-from connector.worker import Worker
 
 NEEDED_TO_SERVE = ("dataverse_url", "acs_endpoint", "email_sender", "fallback_recipients")
 NO_OPERATION = "00000000-0000-4000-8000-000000000000"
@@ -55,7 +51,7 @@ class Connector:
         # A process that was killed between forgetting a call and purging left the traces to us.
         self.store.purge(*CALL_TABLES)
         self.directory = Directory(self.directory_store, self.mappings)
-        self.desk = Desk(self.store, self.directory, self.mappings, settings, self.clock)
+        self.handler = Handler(self.store, self.directory, self.mappings, settings, self.clock)
         self.http = session(settings)
         self.tokens = Tokens(settings, self.http)
         self.dataverse = Dataverse(settings.dataverse_url, self.tokens, self.http)
@@ -65,18 +61,20 @@ class Connector:
     def start_worker(self) -> Worker:
         """Starts performing effects. Raises SettingsError where something needed for that is not set."""
         self.settings.require(*NEEDED_TO_SERVE)
-        email, acs = Email(self.acs), Calls(self.acs)
-        performers = Performers(
-            self.desk,
-            Presence(self.desk, self.dataverse, self.mappings),
-            Notifier(self.desk, email, self.dataverse, self.mappings, self.settings),
-            Callbacks(self.desk, acs),
-            self.dataverse,
-            self.directory_store,
-            self.mappings,
-            self.settings,
+        email = Email(self.acs)
+        services = Services(
+            store=self.store,
+            directory=self.directory,
+            dataverse=self.dataverse,
+            email=email,
+            calls=Calls(self.acs),
+            mappings=self.mappings,
+            settings=self.settings,
+            clock=self.clock,
+            handle=self.handler.handle,
+            ask=self.handler.ask,
         )
-        self._worker = Worker(self.desk, performers)
+        self._worker = Worker(self.handler, AllPerformers(services))
         self._worker.start()
         threading.Thread(target=self._warm_up, args=(email,), name="warm-up", daemon=True).start()
         return self._worker
@@ -124,15 +122,8 @@ class Connector:
         """Reads the numbers and the direct routing of the ACS resource. Raises ConnectorError."""
         purchased = purchased_numbers(self.acs)
         pool.store_facts(self.directory_store, purchased, routing(self.acs), self.clock.now())
-        chosen = self.settings.callback_numbers
-        if not chosen and not knows_all(self.directory_store, "phone_numbers"):
-            # Without knowing every number that carries customers, one of those could be leased out.
-            log().error("pool_not_filled")
-            notes.labels("pool_not_filled").inc()
-            return
-        came, _ = pool.fill(self.store, pool.for_callbacks(purchased, self.directory.numbers_in_use(), chosen))
-        if came:
-            self.desk.ask([OfferNumbers(derive_id("pool"), self.clock.now().isoformat())], "")
+        if pool.fill(self.store, self.directory, purchased, self.settings.callback_numbers):
+            self.handler.ask([OfferNumbers(derive_id("pool"), self.clock.now().isoformat())], "")
 
     def close(self) -> None:
         """Stops what runs and closes the databases."""

@@ -102,28 +102,9 @@ class Mappings:
         countries = self.countries.values()
         return {name.casefold(): country for country in countries for name in (country.code, *country.names)}
 
-    def country_dialling(self, dialled: str | None) -> Country | None:
-        """The first country in which a dialled string is an emergency number."""
-        digits = _digits(dialled or "")
-        return next((c for c in self.countries.values() if digits in (*c.emergency, *c.drill)), None)
-
-    def is_emergency(self, dialled: str) -> bool:
-        """Whether a dialled string is an emergency number somewhere that agents of ours may be: when in doubt, yes.
-
-        A digit that gets an outside line may stand before it.
-        """
-        digits = _digits(dialled)
-        numbers = self.always_emergency.union(*(country.emergency for country in self.countries.values()))
-        return digits in numbers or any(digits == line + number for line in self.outside_lines for number in numbers)
-
-    def is_drill(self, dialled: str) -> bool:
-        """Whether a dialled string is a test number (933 in the United States)."""
-        digits = _digits(dialled)
-        return not self.is_emergency(dialled) and any(digits in c.drill for c in self.countries.values())
-
-
-def _digits(dialled: str) -> str:
-    return "".join(character for character in dialled if character.isdigit())
+    def first_country(self, *texts: str | None) -> Country | None:
+        """The first supported country that any of the texts means: the better source comes first."""
+        return next((country for text in texts if (country := self.country(text))), None)
 
 
 def _built_in() -> Path:

@@ -9,7 +9,9 @@ REGISTRY = CollectorRegistry()
 deliveries = Counter(
     "emergency_deliveries_total", "Webhook deliveries by sender and outcome", ["sender", "outcome"], registry=REGISTRY
 )
-notes = Counter("emergency_notes_total", "What was decided or dropped, by name", ["note"], registry=REGISTRY)
+decisions = Counter(
+    "emergency_decisions_total", "What was decided or dropped, by name", ["decision"], registry=REGISTRY
+)
 effects = Counter("emergency_effects_total", "Effects by kind and outcome", ["kind", "outcome"], registry=REGISTRY)
 effect_seconds = Histogram(
     "emergency_effect_seconds", "From asking for an effect to its being done", ["kind"], registry=REGISTRY

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     drill_recipients: Annotated[tuple[str, ...], NoDecode] = ()
     """Told when a test number (933) is dialled."""
     administrators: Annotated[tuple[str, ...], NoDecode] = ()
-    """Told what newly broke or was mended when the service validates everybody."""
+    """Get a mail with what is new or resolved each time the service validates everybody."""
     validation_cron: str = ""
     """When the service validates everybody, as a cron expression in UTC such as `0 5 * * *`; empty: never."""
     template_title: str = "Emergency Call Notification Template"

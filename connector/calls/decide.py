@@ -17,6 +17,7 @@ from connector.calls.effects import (
     GuardCall,
     LookUpAgent,
     Notify,
+    Reason,
     Redirect,
     RestorePresence,
     SendFromMailbox,
@@ -88,6 +89,10 @@ def _dialled(event: events.Dialled, state: AgentState, facts: Facts, policy: Pol
     leases, notes = _leases(event, state, facts, policy, window)
     others = tuple(other for other in state.calls if other.id != call.id)
     after = replace(state, calls=(*others, call), leases=leases, window_ends_at=window)
+    sets_presence = call.is_open and policy.does("presence")
+    first = sets_presence and state.prior_presence_id is None
+    if first:
+        after = replace(after, prior_presence_id=facts.presence_id)
     effects: list[Effect] = [CloseWindow(call.id, window)]
     if event.agent_named and not facts.agent_known:
         effects.append(LookUpAgent(call.id))
@@ -97,8 +102,8 @@ def _dialled(event: events.Dialled, state: AgentState, facts: Facts, policy: Pol
         notes += untold
     if call.is_open:
         effects.append(GuardCall(call.id, event.at + policy.guardian))
-        if policy.does("presence"):
-            effects.append(SetDoNotDisturb(call.id))
+    if sets_presence:
+        effects.append(SetDoNotDisturb(call.id, first))
     return Decision(after, tuple(effects), notes)
 
 
@@ -129,7 +134,7 @@ def _lease(call_id: str, number: str, source: Literal["pool", "platform"], at: d
 
 
 def _tell(
-    call: Call, reason: Literal["dialled", "number"], at: datetime, facts: Facts, policy: Policy
+    call: Call, reason: Reason, at: datetime, facts: Facts, policy: Policy
 ) -> tuple[list[Effect], tuple[str, ...]]:
     """The messages that tell everybody, as few as the limit of recipients allows."""
     if not policy.does("notification"):
@@ -251,6 +256,9 @@ def _failed(event: events.EffectFailed, state: AgentState, facts: Facts, policy:
                 return Decision(state, notes=("notice_lost",))
             note = "second_channel" if isinstance(following, SendFromMailbox) else "first_channel_again"
             return Decision(state, (following,), (note,))
+        case SetDoNotDisturb(first=True) as effect if event.refused:
+            # Ours was never set, so a Do not disturb that is found later is the agent's own.
+            return Decision(replace(state, prior_presence_id=None), notes=(f"{effect.kind}_failed",))
         case effect:
             return Decision(state, notes=(f"{effect.kind}_failed",))
 

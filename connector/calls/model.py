@@ -54,7 +54,7 @@ class AgentState:
     leases: tuple[Lease, ...] = ()
     window_ends_at: datetime | None = None
     prior_presence_id: str | None = None
-    """The presence before the first open call; None while ours has not been set."""
+    """The presence to go back to: as last synced until the first dial's effect has looked, None if none is known."""
 
     def call(self, call_id: str) -> Call | None:
         return next((call for call in self.calls if call.id == call_id), None)
@@ -98,5 +98,7 @@ class Facts:
     """Whether another agent holds the number that the announcement carries."""
     redirect_target: str | None = None
     """Where a callback goes if no announcement named an identity: the agent's own number."""
+    presence_id: str | None = None
+    """The agent's presence as last synced."""
     unfinished: bool = False
     """Whether effects of this agent's calls are still to be done."""

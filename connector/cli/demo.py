@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
-from connector.cli.ending import ended_by_signals, wait_for_the_end
+from connector.cli.signals import ended_by_signals, wait_for_the_end
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:  # at run time only where the extra [sandbox] is installed
-    from connector.demo.stage import Stage
+    from connector.demo.environment import Stage
     from connector.demo.steps import Play, Step
 
 
@@ -30,7 +30,7 @@ def demo(
     Exit codes: 0 all eight were right and nothing is left behind, 1 not.
     """
     try:
-        from connector.demo.stage import set_up  # noqa: PLC0415 (an optional extra)
+        from connector.demo.environment import set_up  # noqa: PLC0415 (an optional extra)
         from connector.demo.steps import Play  # noqa: PLC0415 (an optional extra)
     except ImportError as error:
         raise SettingsError(f"install the extra [sandbox]: {error.name} is missing") from None

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connector import settings
 from connector.assembly import Connector
-from connector.cli.ending import ended_by_signals
+from connector.cli.signals import ended_by_signals
 from connector.directory.recipients import Change, Recipients, State, Wish, read_csv
 
 app = typer.Typer(help="Set the Emergency Call Notifications of agents.", no_args_is_help=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.ending import ended_by_signals, wait_for_the_end
+from connector.cli.signals import ended_by_signals, wait_for_the_end
 from connector.errors import SettingsError
 
 if TYPE_CHECKING:  # at run time only where the extra [sandbox] is installed

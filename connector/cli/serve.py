@@ -11,7 +11,7 @@ import typer
 
 from connector import settings
 from connector.assembly import NEEDED_TO_SERVE, Connector
-from connector.cli.ending import ended_by_signals
+from connector.cli.signals import ended_by_signals
 from connector.logs import log
 
 

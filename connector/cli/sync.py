@@ -18,7 +18,7 @@ from rich.table import Table
 
 from connector import settings
 from connector.assembly import Connector
-from connector.cli.ending import ended_by_signals
+from connector.cli.signals import ended_by_signals
 from connector.directory.problems import Problem
 from connector.directory.progress import TableStatus, status
 from connector.directory.sync import UNTRACKED_EVERY, TableResult

@@ -19,13 +19,13 @@ from rich.console import Console
 
 from connector import settings
 from connector.assembly import Connector
-from connector.directory import webhooks
 from connector.errors import AlreadyRunning, BadData, ServiceRejected, SettingsError
 from connector.mappings import Mappings
 from connector.prerequisites.codes import CODES, PREREQUISITES
-from connector.prerequisites.facts import Circumstances
+from connector.prerequisites.facts import ValidationContext
 from connector.prerequisites.findings import Severity
-from connector.prerequisites.load.organisation import circumstances
+from connector.prerequisites.load import webhooks
+from connector.prerequisites.load.organisation import validation_context
 from connector.prerequisites.report import Selection, Validation
 from connector.prerequisites.report import validate as validation
 from connector.prerequisites.summary import Summary
@@ -74,9 +74,9 @@ def validate(
             _sync(connector)
         now, file = connector.clock.now(), None if output == Path("-") else output
         webhook = webhooks.read(connector.dataverse, connector.mappings, now) if fresh else None
-        around = circumstances(connector.settings, connector.store, now, webhook)
-        with validation(connector.directory_store, connector.mappings, around, wanted) as run, _opened(file) as to:
-            summary = _write(_known(run), format, to, around, connector.mappings)
+        context = validation_context(connector.settings, connector.store, now, webhook)
+        with validation(connector.directory_store, connector.mappings, context, wanted) as run, _opened(file) as to:
+            summary = _write(_known(run), format, to, context, connector.mappings)
     if file:
         typer.echo(f"{summary.headline} Written to {output}", err=True)
     if summary.fails(fail_on):
@@ -113,8 +113,8 @@ def _known(run: Validation) -> Validation:
 
     Who mistypes a name must not take a report without it for a good one.
     """
-    if run.strangers:
-        told = f"the directory knows no such agent: {', '.join(run.strangers)}"
+    if run.unknown_agents:
+        told = f"the directory knows no such agent: {', '.join(run.unknown_agents)}"
         raise typer.BadParameter(f"{told}; correct it, or run `emergency-connector sync` first", param_hint="--agent")
     first = next(run.agents, None)
     if first is None:
@@ -124,7 +124,7 @@ def _known(run: Validation) -> Validation:
     return replace(run, agents=chain([first], run.agents))
 
 
-def _write(run: Validation, kind: Format, to: TextIO, around: Circumstances, mappings: Mappings) -> Summary:
+def _write(run: Validation, kind: Format, to: TextIO, context: ValidationContext, mappings: Mappings) -> Summary:
     match kind:
         case Format.TABLE:
             # Colours only for a terminal; in a file the width is one's own choice.
@@ -137,7 +137,7 @@ def _write(run: Validation, kind: Format, to: TextIO, around: Circumstances, map
             return as_junit.write(run, to)
         case Format.HTML:
             names = {code: country.names[0] for code, country in mappings.countries.items()}
-            return as_html.write(run, to, at=around.now, countries=names)
+            return as_html.write(run, to, at=context.now, countries=names)
 
 
 @contextmanager

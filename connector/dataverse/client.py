@@ -1,7 +1,7 @@
 """The Dataverse Web API as far as the connector needs it: read, read changes, update with an ETag, call actions.
 
 Nothing is repeated here. Reads that may wait go through `patiently`; on the emergency path the outbox decides.
-What an answer means, and how long to wait after it, is in `answers.py`.
+What an answer means, and how long to wait after it, is in `responses.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from connector.dataverse import pages
-from connector.dataverse.answers import body, breather, refusal
 from connector.dataverse.pages import Page
+from connector.dataverse.responses import body, breather, refusal
 from connector.dataverse.tokens import Tokens
 from connector.errors import BadData, EditConflict, NotFound, RetryLater
 from connector.logs import log

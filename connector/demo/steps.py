@@ -12,7 +12,7 @@ import requests
 from sqlalchemy import select
 
 from connector.calls.model import AgentState
-from connector.demo.stage import Stage, through_dataverse, wait_for
+from connector.demo.environment import Stage, through_dataverse, wait_for
 from connector.directory.reader import Agent
 from connector.errors import BadData
 from connector.store import calls
@@ -191,11 +191,11 @@ class Play:
     def _presence(self) -> str:
         """The presence that Dataverse shows, asked over its Web API."""
         connector = self.stage.connector
-        mapping, status = connector.mappings.tables["agent_statuses"], connector.directory.status(self.agent.id)
-        if status is None:
+        mapping = connector.mappings.tables["agent_statuses"]
+        if self.agent.status_id is None:
             raise BadData("the agent has no status in Dataverse")
         column = mapping.columns["presence_id"]
-        return str(connector.dataverse.get(f"{mapping.set}({status[0]})?$select={column}")[column])
+        return str(connector.dataverse.get(f"{mapping.set}({self.agent.status_id})?$select={column}")[column])
 
     def _named(self, presence_id: str | None) -> str:
         with self.stage.connector.directory_store.read() as connection:

@@ -1,4 +1,4 @@
-"""What the emergency path asks of the directory: an agent, the template, the presences. Reads the local copy only."""
+"""What the emergency path asks of the directory. Reads the local copy only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from connector.directory.addresses import parse
+from connector.directory.mailbox import mailbox
+from connector.directory.templates import Template, with_title
 from connector.e164 import e164
 from connector.logs import log, where
 from connector.mappings import Mappings
@@ -32,15 +34,20 @@ class Agent:
     """ISO code where the country is supported, taken from the agent's number, else from the address."""
     mailbox_ready: bool
     attributes: Mapping[str, str]
+    status_id: str | None = None
+    """The row of Dataverse that shows the agent's presence."""
+    presence_id: str | None = None
+    """The presence that it showed at the last sync."""
 
 
 @dataclass(frozen=True)
-class Template:
-    """The notification template: subject and body as XSLT, or plain HTML in `html`."""
+class Briefing:
+    """What the directory says when an agent dials: read once, and handed to the effects of the dial."""
 
-    subject: str
-    body: str
-    html: str
+    agent: Agent | None = None
+    template: Template | None = None
+    do_not_disturb: str | None = None
+    """The id of the presence that means Do not disturb."""
 
 
 class Directory:
@@ -49,23 +56,34 @@ class Directory:
     def __init__(self, database: Database, mappings: Mappings) -> None:
         self.database = database
         self._mappings = mappings
+        self._do_not_disturb = (
+            select(tables.presences.c.id)
+            .where(tables.presences.c.base_status == mappings.choices["presence_do_not_disturb"])
+            .order_by(tables.presences.c.id)
+            .limit(1)
+        )
+        self._agent_wanted = _agent_wanted(self._do_not_disturb.scalar_subquery().label("do_not_disturb"))
+
+    def briefing(self, agent_id: str, template_title: str) -> Briefing:
+        """The agent, the template and the presence to set, on one snapshot."""
+        with self.database.read() as connection:
+            row = self._row(connection, agent_id)
+            template = with_title(connection, template_title)
+        return Briefing(self._agent(row), template, row.do_not_disturb) if row else Briefing(template=template)
 
     def agent(self, agent_id: str) -> Agent | None:
         """The agent with a Dataverse user id, None if the directory does not know them."""
-        agents, numbers, mailboxes = tables.agents, tables.phone_numbers, tables.mailboxes
-        wanted = (
-            select(agents, numbers.c.number, numbers.c.country, *(c.label(f"box_{c.name}") for c in mailboxes.c))
-            .outerjoin(numbers, numbers.c.id == agents.c.phone_number_id)
-            .outerjoin(mailboxes, mailboxes.c.id == agents.c.mailbox_id)
-            .where(agents.c.id == agent_id)
-        )
         with self.database.read() as connection:
-            row = connection.execute(wanted).one_or_none()
+            row = self._row(connection, agent_id)
         return self._agent(row) if row else None
 
-    def _agent(self, row: Any) -> Agent:
-        addresses = parse(row.recipients)
-        country = self._mappings.country(row.country) or self._mappings.country(row.country_name)
+    def _row(self, connection: Connection, agent_id: str) -> Row[Any] | None:
+        # An agent may have several status rows; any will do.
+        return connection.execute(self._agent_wanted, {"agent_id": agent_id}).first()
+
+    def _agent(self, row: Row[Any]) -> Agent:
+        addresses, box = parse(row.recipients), mailbox(row, self._mappings)
+        country = self._mappings.first_country(row.country, row.country_name)
         return Agent(
             id=row.id,
             name=row.name or "",
@@ -73,49 +91,16 @@ class Directory:
             invalid_recipients=len(addresses.invalid),
             number=e164(row.number, country.code if country else None),
             country=country.code if country else None,
-            mailbox_ready=self._mailbox_ready(row),
+            mailbox_ready=box is not None and box.ready,
             attributes={name: str(value) for name, value in (row.attributes or {}).items() if value is not None},
+            status_id=row.status_id,
+            presence_id=row.presence_id,
         )
-
-    def _mailbox_ready(self, row: Any) -> bool:
-        choices = self._mappings.choices
-        return bool(
-            row.box_id
-            and row.box_state == choices["active"]
-            and row.box_outgoing_method == choices["method_server_side"]
-            and row.box_outgoing_enabled
-            and row.box_outgoing_status == choices["status_success"]
-        )
-
-    def template(self, title: str) -> Template | None:
-        """The organisation's template with a title; the newest copy has no precedence, so the first by id."""
-        templates = tables.templates
-        with self.database.read() as connection:
-            row = connection.execute(
-                select(templates).where(templates.c.title == title).order_by(templates.c.id).limit(1)
-            ).one_or_none()
-        return Template(row.subject or "", row.body or "", row.html or "") if row else None
 
     def do_not_disturb(self) -> str | None:
         """The id of the presence that means Do not disturb."""
-        presences = tables.presences
-        wanted = (
-            select(presences.c.id)
-            .where(presences.c.base_status == self._mappings.choices["presence_do_not_disturb"])
-            .order_by(presences.c.id)
-            .limit(1)
-        )
         with self.database.read() as connection:
-            return connection.execute(wanted).scalar()
-
-    def status(self, agent_id: str) -> tuple[str, str | None] | None:
-        """The id of an agent's status row and the presence last seen in it, None if there is no row."""
-        statuses = tables.agent_statuses
-        with self.database.read() as connection:
-            row = connection.execute(
-                select(statuses.c.id, statuses.c.presence_id).where(statuses.c.agent_id == agent_id).limit(1)
-            ).one_or_none()
-        return (row.id, row.presence_id) if row else None
+            return connection.execute(self._do_not_disturb).scalar()
 
     def names(self, agent_ids: Collection[str]) -> dict[str, str]:
         """The names of agents by id, of those that the directory knows."""
@@ -134,6 +119,26 @@ class Directory:
         return {number for row in rows if (number := e164(row.number, row.country))}
 
 
+def _agent_wanted(do_not_disturb: Any) -> Any:
+    agents, numbers, boxes, statuses = tables.agents, tables.phone_numbers, tables.mailboxes, tables.agent_statuses
+    return (
+        select(
+            agents,
+            numbers.c.number,
+            numbers.c.country,
+            statuses.c.id.label("status_id"),
+            statuses.c.presence_id,
+            do_not_disturb,
+            *(column.label(f"box_{column.name}") for column in boxes.c),
+        )
+        .outerjoin(numbers, numbers.c.id == agents.c.phone_number_id)
+        .outerjoin(boxes, boxes.c.id == agents.c.mailbox_id)
+        .outerjoin(statuses, statuses.c.agent_id == agents.c.id)
+        .where(agents.c.id == bindparam("agent_id"))
+        .limit(1)
+    )
+
+
 def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
     """Ids in pieces that one statement can take."""
     for start in range(0, len(ids), size):
@@ -141,7 +146,7 @@ def batched(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
 
 
 def if_readable(read: Callable[[], _Found]) -> _Found | None:
-    """What `read` finds in the directory; None, and a log line, whatever ails it: it is a help and not a condition."""
+    """What `read` finds; None (logged) on any error. A call never depends on the directory."""
     try:
         return read()
     except Exception as error:  # noqa: BLE001 (a call must be dealt with though the directory is broken)

@@ -18,7 +18,7 @@ from connector.clock import Clock
 from connector.dataverse.client import PAGE_SIZE, Dataverse
 from connector.dataverse.pages import Page, Row
 from connector.directory import problems, progress, rows
-from connector.directory.ahead import ahead
+from connector.directory.prefetch import prefetched
 from connector.directory.problems import Problem
 from connector.directory.progress import State
 from connector.directory.rows import Batch
@@ -185,7 +185,7 @@ class TableSync:
     def _full(self, mapping: TableMapping, first: str, state: State) -> TableResult:
         removed = 0
         preference = TRACKED if state.tracked else UNTRACKED
-        with closing(ahead(self._pages(mapping, first, preference, state.generation))) as pages:
+        with closing(prefetched(self._pages(mapping, first, preference, state.generation))) as pages:
             for page, batch in pages:
                 read = state.rows + len(page.rows)
                 state = replace(state, next_link=page.next_link, delta_link=page.delta_link, rows=read)
@@ -212,7 +212,7 @@ class TableSync:
         read = removed = 0
         newer = None
         state, now = self._state, self._clock.now()
-        with closing(ahead(self._pages(mapping, link, TRACKED, state.generation))) as pages:
+        with closing(prefetched(self._pages(mapping, link, TRACKED, state.generation))) as pages:
             for page, batch in pages:
                 newer = page.delta_link
                 deleted = [_deleted_id(row) for row in page.rows if row.reason]

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from connector.calls.effects import Reason
 from connector.errors import BadData
 from connector.notifications.plain import encodable, plain
 from connector.notifications.template import Data, render
@@ -27,7 +28,7 @@ DRILL = "A DRILL. No emergency: a test number was dialled."
 class Notice:
     """What a message tells. Times in UTC; numbers in E.164."""
 
-    reason: Literal["dialled", "number"]
+    reason: Reason
     drill: bool
     agent_name: str | None
     agent_number: str | None

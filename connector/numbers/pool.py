@@ -8,8 +8,11 @@ from datetime import datetime
 from sqlalchemy import delete, insert
 
 from connector.acs.numbers import PurchasedNumber, Routing
-from connector.directory.progress import note_acs
+from connector.directory.progress import knows_all, note_acs
+from connector.directory.reader import Directory
 from connector.e164 import e164
+from connector.logs import log
+from connector.metrics import decisions
 from connector.store import calls
 from connector.store.database import Database
 from connector.store.directory_schema import acs_numbers, sip_routing
@@ -47,7 +50,18 @@ def store_facts(directory: Database, numbers: Iterable[PurchasedNumber], routing
         note_acs(connection, len(owned), at)
 
 
-def fill(store: Database, pool: dict[str, str]) -> tuple[int, int]:
-    """Makes `pool` the pool; how many numbers came and went."""
+def fill(store: Database, directory: Directory, purchased: Iterable[PurchasedNumber], chosen: Iterable[str]) -> int:
+    """Makes the numbers that may be leased the pool; how many are new in it.
+
+    Nothing changes where Dynamics' numbers are not all known and none are `chosen`: one that carries customers could be
+    leased out.
+    """
+    chosen = tuple(chosen)
+    if not chosen and not knows_all(directory.database, "phone_numbers"):
+        log().error("pool_not_filled")
+        decisions.labels("pool_not_filled").inc()
+        return 0
+    numbers = for_callbacks(purchased, directory.numbers_in_use(), chosen)
     with store.write() as connection:
-        return calls.set_pool(connection, pool)
+        came, _gone = calls.set_pool(connection, numbers)
+    return came

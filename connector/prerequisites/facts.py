@@ -11,6 +11,7 @@ from typing import Literal
 
 from connector.acs.numbers import PurchasedNumber, Routing
 from connector.directory.addresses import Addresses
+from connector.directory.mailbox import Mailbox
 from connector.mappings import Country
 
 Permission = Literal["granted", "denied", "prompt"]
@@ -69,23 +70,6 @@ class CapacityProfile:
     name: str
     active: bool
     outbound_profiles: tuple[OutboundProfile, ...]
-
-
-@dataclass(frozen=True)
-class Mailbox:
-    """The state of an agent's mailbox, as the server-side synchronisation left it.
-
-    `method` and `approval` are the values as the admin center shows them.
-    """
-
-    active: bool
-    server_side: bool
-    outgoing_enabled: bool
-    tested: bool
-    test_succeeded: bool
-    approved: bool
-    method: str = ""
-    approval: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,7 +198,7 @@ class OrganisationFacts:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class ValidationContext:
     """What a validation knows besides the directory; the defaults judge the directory alone."""
 
     now: datetime

@@ -1,8 +1,4 @@
-"""P3: the agent's mailbox is enabled.
-
-Microsoft does not say which columns make "enabled". Judged here: active, sent by server-side synchronisation, outgoing
-e-mail enabled, tested with success, and its address approved. Incoming e-mail does not matter: the notice only leaves.
-"""
+"""P3: the agent's mailbox is enabled. `connector/directory/mailbox.py` says what that means."""
 
 from __future__ import annotations
 

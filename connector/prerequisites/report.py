@@ -10,12 +10,12 @@ from itertools import chain
 from connector.clock import SystemClock
 from connector.mappings import Mappings
 from connector.prerequisites import (
-    basis,
     callback,
     capacity_profile,
-    local_copy,
+    directory_state,
     location,
     mailbox,
+    not_judged,
     number,
     own_settings,
     recipients,
@@ -23,7 +23,7 @@ from connector.prerequisites import (
     webhook,
 )
 from connector.prerequisites.codes import prerequisite
-from connector.prerequisites.facts import AgentFacts, Circumstances, OrganisationFacts
+from connector.prerequisites.facts import AgentFacts, OrganisationFacts, ValidationContext
 from connector.prerequisites.findings import Finding, Severity
 from connector.prerequisites.load.agents import agents as load_agents
 from connector.prerequisites.load.agents import identified
@@ -85,14 +85,14 @@ EVERYTHING = Selection()
 class Validation:
     """A run: what concerns everybody, and the agents one after the other (read once, while the directory is open).
 
-    `unasked` concerns everybody, too, and was not asked for. `strangers`: who of the agents asked for is none.
+    `unasked` concerns everybody, too, and was not asked for. `unknown_agents`: who of the agents asked for is none.
     """
 
     organisation: tuple[Finding, ...]
     agents: Iterator[AgentReport]
     wanted: Selection = EVERYTHING
     unasked: tuple[Finding, ...] = ()
-    strangers: tuple[str, ...] = ()
+    unknown_agents: tuple[str, ...] = ()
 
 
 def check(agent: AgentFacts, organisation: OrganisationFacts) -> AgentReport:
@@ -106,32 +106,32 @@ def check(agent: AgentFacts, organisation: OrganisationFacts) -> AgentReport:
         recipients.check(agent),
         template.check(agent, organisation),
     )
-    told = tuple(basis.judged(findings, organisation.unread))
+    told = tuple(not_judged.judged(findings, organisation.unread))
     return AgentReport(agent.id, agent.name, agent.country.code if agent.country else None, told)
 
 
 def check_organisation(organisation: OrganisationFacts) -> tuple[Finding, ...]:
     """What concerns every agent alike, each thing once."""
-    checks = (local_copy, webhook, own_settings, template)
+    checks = (directory_state, webhook, own_settings, template)
     findings = (finding for module in checks for finding in module.check_organisation(organisation))
-    return tuple(basis.judged(findings, organisation.unread))
+    return tuple(not_judged.judged(findings, organisation.unread))
 
 
 @contextmanager
 def validate(
-    directory: Database, mappings: Mappings, around: Circumstances, wanted: Selection = EVERYTHING
+    directory: Database, mappings: Mappings, context: ValidationContext, wanted: Selection = EVERYTHING
 ) -> Iterator[Validation]:
     """A validation of what the directory knows, on one snapshot of it.
 
     Raises RetryLater where the directory cannot be read.
     """
     with directory.read() as connection:
-        organisation = load_organisation(connection, mappings, around)
+        organisation = load_organisation(connection, mappings, context)
         asked, unasked = wanted.split(check_organisation(organisation))
         ids = identified(connection, mappings, wanted.agents) if wanted.agents else None
-        facts = load_agents(connection, mappings, around, ids and {key for found in ids.values() for key in found})
-        strangers = tuple(text for text, found in (ids or {}).items() if not found)
-        yield Validation(asked, _reports(facts, organisation, wanted), wanted, unasked, strangers)
+        facts = load_agents(connection, mappings, context, ids and {key for found in ids.values() for key in found})
+        unknown_agents = tuple(text for text, found in (ids or {}).items() if not found)
+        yield Validation(asked, _reports(facts, organisation, wanted), wanted, unasked, unknown_agents)
 
 
 def _reports(agents: Iterator[AgentFacts], organisation: OrganisationFacts, wanted: Selection) -> Iterator[AgentReport]:
@@ -145,7 +145,9 @@ def _reports(agents: Iterator[AgentFacts], organisation: OrganisationFacts, want
         yield report
 
 
-def check_all(directory: Database, mappings: Mappings, around: Circumstances | None = None) -> Iterator[AgentReport]:
+def check_all(
+    directory: Database, mappings: Mappings, context: ValidationContext | None = None
+) -> Iterator[AgentReport]:
     """Every prerequisite of every agent that the directory knows, by name."""
-    with validate(directory, mappings, around or Circumstances(SystemClock().now())) as run:
+    with validate(directory, mappings, context or ValidationContext(SystemClock().now())) as run:
         yield from run.agents

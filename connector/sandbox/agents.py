@@ -122,7 +122,7 @@ class AgentRows:
         if defect is Defect.NO_RECIPIENTS:
             del user["msdyn_emergencyemailrecipients"]
         elif defect is Defect.INVALID_RECIPIENT:
-            user["msdyn_emergencyemailrecipients"] = "security.desk@example.com; night shift at example"
+            user["msdyn_emergencyemailrecipients"] = "security.handler@example.com; night shift at example"
         elif defect is Defect.UNSUPPORTED_COUNTRY:
             user |= {
                 "address1_line1": "Hauptstraße 12",
@@ -297,10 +297,10 @@ def _recipients(number: int, city: str) -> str:
     """Addresses separated by semicolons, as administrators write them: with and without blanks, with one at the end."""
     place = mail_name(city, "facilities").rstrip(".")
     forms = (
-        f"security.desk@example.com; {place}@example.org",
-        f"security.desk@example.com;{place}@example.org;",
+        f"security.handler@example.com; {place}@example.org",
+        f"security.handler@example.com;{place}@example.org;",
         f"{place}@example.org",
-        f"duty.manager@example.com; security.desk@example.com; {place}@example.org",
+        f"duty.manager@example.com; security.handler@example.com; {place}@example.org",
     )
     return forms[number % len(forms)]
 

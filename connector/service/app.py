@@ -22,9 +22,9 @@ from connector.errors import BadData, ConnectorError, RetryLater
 from connector.logs import log, where
 from connector.metrics import REGISTRY, deliveries, directory_age, pool_free
 from connector.service import event_grid, intake
-from connector.service.answers import CallAnswer, Panel, panel
+from connector.service.access import authenticate, read_body
 from connector.service.location import location_router
-from connector.service.requests import authenticate, read_body
+from connector.service.responses import CallAnswer, Panel, panel
 from connector.settings import Settings
 from connector.store import calls
 

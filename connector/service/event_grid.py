@@ -79,7 +79,7 @@ def _incoming_call(connector: Connector, event: dict[str, Any]) -> None:
         return
     deliveries.labels("eventgrid", "callback").inc()
     arrived = CallbackArrived(agent_id, number, _event_key(event), context, connector.clock.now())
-    connector.desk.handle(arrived)
+    connector.handler.handle(arrived)
 
 
 def _called(data: dict[str, Any]) -> str | None:

@@ -12,10 +12,10 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connector.assembly import Connector
-from connector.directory.attested import accuracy_class, store_check
-from connector.geography import country_at
 from connector.prerequisites.facts import Accuracy, Permission
-from connector.service.requests import authenticate, read_body
+from connector.prerequisites.load.geography import country_at
+from connector.prerequisites.load.location_checks import accuracy_class, store_check
+from connector.service.access import authenticate, read_body
 
 
 class LocationCheckReport(BaseModel):

@@ -12,11 +12,12 @@ from cronsim import CronSim
 from connector.assembly import Connector
 from connector.calls.effects import CloseWindow
 from connector.directory.sync import UNTRACKED_EVERY
+from connector.engine import outbox
 from connector.errors import AlreadyRunning, ConnectorError
 from connector.logs import log, where
-from connector.metrics import notes, sync_failures
+from connector.metrics import decisions, sync_failures
 from connector.service import validation
-from connector.store import calls, outbox
+from connector.store import calls
 
 DELIVERIES_KEPT = timedelta(days=2)
 """Longer than any sender repeats itself (Event Grid: 24 hours)."""
@@ -117,7 +118,7 @@ class Schedule:
         if what == "sync":
             sync_failures.labels(type(error).__name__).inc()
         else:
-            notes.labels(f"{what}_failed").inc()
+            decisions.labels(f"{what}_failed").inc()
 
     def _sync(self) -> None:
         try:
@@ -139,6 +140,6 @@ def housekeep(connector: Connector) -> None:
         overdue = calls.overdue(connection, now - OVERDUE)
     for agent_id, call_id in overdue:
         log().error("window_without_timer", call_id=call_id)
-        connector.desk.ask([CloseWindow(call_id, now)], agent_id)
-    if connector.desk.to_purge:
-        connector.desk.purge()
+        connector.handler.ask([CloseWindow(call_id, now)], agent_id)
+    if connector.handler.to_purge:
+        connector.handler.purge()

@@ -13,18 +13,18 @@ from datetime import datetime, timedelta
 
 from connector.assembly import Connector
 from connector.calls.effects import TellAdministrators
-from connector.directory import webhooks
 from connector.directory.problems import PRIVILEGE_MISSING, REFUSED, TABLE_MISSING
 from connector.directory.progress import TableStatus, status
-from connector.drift import EVERYBODY, Run, Standing, compare
 from connector.errors import ConnectorError
 from connector.logs import log
+from connector.prerequisites import history
+from connector.prerequisites.changes import EVERYBODY, Run, Standing, compare
 from connector.prerequisites.codes import prerequisite
 from connector.prerequisites.facts import WebhookFacts
 from connector.prerequisites.findings import Finding, Severity
-from connector.prerequisites.load.organisation import circumstances
+from connector.prerequisites.load import webhooks
+from connector.prerequisites.load.organisation import validation_context
 from connector.prerequisites.report import validate
-from connector.store import validations
 from connector.store.lock import alone
 
 TELL_FOR = timedelta(hours=23)
@@ -36,7 +36,7 @@ WAITED_FOR = 2 * TELL_FOR
 def last(connector: Connector) -> Run | None:
     """The latest validation. Raises RetryLater if the store cannot be used."""
     with connector.directory_store.read() as connection:
-        return validations.last(connection, connector.clock.now())
+        return history.last(connection, connector.clock.now())
 
 
 def run(connector: Connector, *, not_since: datetime | None = None) -> Run | None:
@@ -56,7 +56,7 @@ def run(connector: Connector, *, not_since: datetime | None = None) -> Run | Non
             return None
         if not made.told:
             until = connector.clock.now() + TELL_FOR
-            connector.desk.ask([TellAdministrators(made.id, connector.settings.administrators, until)], "")
+            connector.handler.ask([TellAdministrators(made.id, connector.settings.administrators, until)], "")
     log().info("validated", count=made.agents, rows=made.ready)
     return made
 
@@ -65,7 +65,7 @@ def _obstacle(connector: Connector) -> str:
     """Why a validation would tell what is not so, empty if it would not."""
     now = connector.clock.now()
     with connector.store.read() as connection:
-        if validations.being_told(connection, now - WAITED_FOR, now):
+        if history.being_told(connection, now - WAITED_FOR, now):
             # Whether the administrators will know of the last validation is not settled yet.
             return "the mail of the last validation is still to be sent"
     names = connector.mappings.tables
@@ -86,7 +86,7 @@ def _validate(connector: Connector) -> Run | None:
     """Keeps a validation and what changed. None, and nothing is kept, where there are no agents."""
     now = connector.clock.now()
     with connector.directory_store.read() as connection:
-        before, first = validations.standing(connection), not validations.ever_told(connection)
+        before, first = history.standing(connection), not history.ever_told(connection)
     standing = _judge(connector, now, before)
     wrong = [bool(codes) for agent_id, codes in standing.items() if agent_id != EVERYBODY]
     if not wrong:
@@ -95,15 +95,15 @@ def _validate(connector: Connector) -> Run | None:
     told = not (connector.settings.administrators and (first or changes))
     made = Run(str(uuid.uuid4()), now, len(wrong), wrong.count(False), first, told)
     with connector.directory_store.write() as connection:
-        validations.record(connection, made, changes, before.keys() - standing.keys())
+        history.record(connection, made, changes, before.keys() - standing.keys())
     return made
 
 
 def _judge(connector: Connector, now: datetime, before: Standing) -> Standing:
     """What is wrong with every agent, and with everybody."""
     webhook = _webhook(connector, now)
-    around = circumstances(connector.settings, connector.store, now, webhook)
-    with validate(connector.directory_store, connector.mappings, around) as found:
+    context = validation_context(connector.settings, connector.store, now, webhook)
+    with validate(connector.directory_store, connector.mappings, context) as found:
         standing = {report.agent_id: _errors(report.findings) for report in found.agents}
     everybody = _errors(found.organisation)
     if webhook is None or webhook.refused:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.calls.model import AgentState, Call, Lease
@@ -48,11 +49,11 @@ def _state(connection: Connection, row: Any) -> AgentState:
     )
 
 
-def save(connection: Connection, before: AgentState, after: AgentState) -> None:
-    """Writes what `decide` changed. Raises IntegrityError if a number is another agent's meanwhile."""
-    if before.window_ends_at != after.window_ends_at:
-        window = update(emergencies).where(emergencies.c.agent_id == after.agent_id)
-        connection.execute(window.values(window_ends_at=after.window_ends_at))
+def save(connection: Connection, before: AgentState, after: AgentState, at: datetime) -> None:
+    """Writes what `decide` changed at a time. Raises IntegrityError if a number is another agent's meanwhile."""
+    own = {"window_ends_at": after.window_ends_at, "prior_presence_id": after.prior_presence_id}
+    if own != {name: getattr(before, name) for name in own}:
+        connection.execute(update(emergencies).where(emergencies.c.agent_id == after.agent_id).values(own))
     for position, call in enumerate(after.calls):
         known = before.call(call.id)
         if known is None:
@@ -61,10 +62,10 @@ def save(connection: Connection, before: AgentState, after: AgentState) -> None:
             connection.execute(
                 update(calls).where(calls.c.id == call.id).values(position=position, **_call_values(call))
             )
-    _save_leases(connection, before, after)
+    _save_leases(connection, before, after, at)
 
 
-def _save_leases(connection: Connection, before: AgentState, after: AgentState) -> None:
+def _save_leases(connection: Connection, before: AgentState, after: AgentState, at: datetime) -> None:
     held = {lease.id: lease for lease in before.leases}
     for lease in after.leases:
         known = held.pop(lease.id, None)
@@ -79,19 +80,26 @@ def _save_leases(connection: Connection, before: AgentState, after: AgentState) 
                     expires_at=lease.expires_at,
                 )
             )
-            connection.execute(
-                update(pool_numbers).where(pool_numbers.c.number == lease.number).values(last_leased_at=lease.taken_at)
-            )
         elif known != lease:
             connection.execute(update(leases).where(leases.c.id == lease.id).values(expires_at=lease.expires_at))
     if held:
+        _note_rest(connection, [lease.number for lease in held.values()], at)
         connection.execute(delete(leases).where(leases.c.id.in_(held)))
 
 
-def forget(connection: Connection, agent_id: str) -> None:
+def _note_rest(connection: Connection, numbers: Sequence[str], at: datetime) -> None:
+    """Numbers that are given back rest from now on."""
+    given_back = update(pool_numbers).where(pool_numbers.c.number.in_(numbers))
+    connection.execute(given_back.values(last_leased_at=at))
+
+
+def forget(connection: Connection, agent_id: str, at: datetime) -> None:
     """Deletes everything of an agent's calls. `Database.purge` then makes it unreadable."""
     if not agent_id:
         return  # effects of nobody's are no agent's to forget
+    held = connection.execute(select(leases.c.number).where(leases.c.agent_id == agent_id)).scalars().all()
+    if held:
+        _note_rest(connection, held, at)
     connection.execute(delete(effects).where(effects.c.agent_id == agent_id))
     owned = select(calls.c.id).where(calls.c.agent_id == agent_id)
     connection.execute(delete(messages).where(messages.c.call_id.in_(owned)))
@@ -100,9 +108,9 @@ def forget(connection: Connection, agent_id: str) -> None:
 
 
 def remember_presence(connection: Connection, agent_id: str, presence_id: str) -> None:
-    """Keeps the presence before ours. The first wins: what a second call finds is the Do not disturb of the first."""
-    unset = update(emergencies).where(emergencies.c.agent_id == agent_id, emergencies.c.prior_presence_id.is_(None))
-    connection.execute(unset.values(prior_presence_id=presence_id))
+    """Keeps the presence to go back to, in place of what was remembered as last synced."""
+    own = update(emergencies).where(emergencies.c.agent_id == agent_id)
+    connection.execute(own.values(prior_presence_id=presence_id))
 
 
 def forget_presence(connection: Connection, agent_id: str) -> None:
@@ -170,17 +178,19 @@ def overdue(connection: Connection, before: datetime) -> list[tuple[str, str]]:
 
 def record_message(connection: Connection, operation_id: str, call_id: str, recipients: int, at: datetime) -> None:
     """Keeps the receipt of an accepted message, once, as long as its call is remembered."""
-    if connection.execute(select(calls.c.id).where(calls.c.id == call_id)).first():
-        insert_new(
-            connection,
-            messages,
-            operation_id=operation_id,
-            call_id=call_id,
-            recipients=recipients,
-            accepted_at=at,
-            delivered=0,
-            undelivered=0,
-        )
+    values = {
+        "operation_id": operation_id,
+        "call_id": call_id,
+        "recipients": recipients,
+        "accepted_at": at,
+        "delivered": 0,
+        "undelivered": 0,
+    }
+    remembered = select(*(literal(value, messages.c[name].type) for name, value in values.items())).where(
+        select(calls.c.id).where(calls.c.id == call_id).exists()
+    )
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(messages).from_select(list(values), remembered).on_conflict_do_nothing())
 
 
 def record_delivery(connection: Connection, operation_id: str, *, delivered: bool) -> bool:

@@ -83,20 +83,20 @@ class Database:
         with _explained(self), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
-    def migrate(self) -> None:
-        """Brings the tables to the newest version. Several replicas may do it at once."""
+    def migrate(self, to: str = "head") -> None:
+        """Brings the tables to the newest version, or to a revision. Several replicas may do it at once."""
         # The lock of PostgreSQL holds a connection of its own: migrations commit as they go.
         with self._writer, _explained(self), self.engine.connect() as guard:
             if not self.is_sqlite:
                 guard.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             try:
-                self._upgrade()
+                self._upgrade(to)
             finally:
                 if not self.is_sqlite:
                     guard.execute(text("select pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
                 guard.rollback()
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, to: str) -> None:
         if self.version() == newest(self.kind):
             return
         # Alembic takes a fifth of a second to load, which most commands need not wait for.
@@ -106,7 +106,7 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS / self.kind))
         config.attributes["database"] = self
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
     def version(self) -> str | None:
         """The revision that the tables have, None where there are none yet."""

@@ -161,6 +161,6 @@ validation_changes = Table(
     Column("run_id", String(36), primary_key=True),
     Column("agent_id", String(36), primary_key=True),
     Column("code", String(60), primary_key=True),
-    Column("what", String(6), nullable=False),
+    Column("what", String(10), nullable=False),
 )
-"""What newly broke or was mended in the latest validation, until the administrators are told."""
+"""What is new or resolved in the latest validation, until the administrators know."""

@@ -53,7 +53,8 @@ pool_numbers = Table(
     Column("country", String(2), nullable=False),
     Column("last_leased_at", UtcTime),
 )
-"""Numbers of the ACS resource that may be leased. The one that has rested longest is taken first."""
+"""Numbers of the ACS resource that may be leased. The one that has rested longest is taken first: it was given back
+at `last_leased_at`."""
 
 effects = Table(
     "effects",

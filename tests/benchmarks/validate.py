@@ -24,6 +24,7 @@ from connector.acs.numbers import PurchasedNumber, Route, Routing
 from connector.clock import SystemClock
 from connector.dataverse import pages
 from connector.directory import rows
+from connector.directory.reader import Directory
 from connector.numbers import pool
 from connector.sandbox.organisation import Organisation
 from connector.store import directory_schema, schema
@@ -113,7 +114,7 @@ def seed(folder: Path, agents: int) -> None:
     ]
     routes = tuple(Route(route["name"], route["numberPattern"]) for route in organisation.sip["routes"])
     pool.store_facts(directory, owned, Routing(len(organisation.sip["trunks"]), routes), now)
-    pool.fill(store, pool.for_callbacks(owned, set()))
+    pool.fill(store, Directory(directory, mappings), owned, ())
     directory.close()
     store.close()
 

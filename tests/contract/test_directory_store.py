@@ -52,3 +52,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_newest_revision_is_the_one_that_alembic_finds(kind: str) -> None:
     folder = Path(database.__file__).parent / "migrations" / kind
     assert database.newest(kind) == ScriptDirectory(str(folder)).get_current_head()
+
+
+def test_changes_that_an_earlier_version_kept_get_their_new_names(store_url: str) -> None:
+    database = Database(store_url, directory_schema.metadata, "directory")
+    database.migrate(to="0005")
+    columns = "(run_id, agent_id, code, what)"
+    with database.write() as connection:
+        for agent_id, what in (("a", "broke"), ("b", "mended")):
+            values = f"('run', '{agent_id}', 'number.none', '{what}')"
+            connection.exec_driver_sql(f"insert into validation_changes {columns} values {values}")
+    database.migrate()
+    with database.read() as connection:
+        kept = connection.exec_driver_sql("select agent_id, what from validation_changes order by agent_id").all()
+    assert [tuple(row) for row in kept] == [("a", "new"), ("b", "resolved")]
+    database.close()

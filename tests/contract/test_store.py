@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
-from connector.calls.effects import CloseWindow, Effect, Notify, RestorePresence, SetDoNotDisturb, effect_id
+from connector.calls.effects import KINDS, CloseWindow, Effect, Notify, RestorePresence, SetDoNotDisturb, effect_id
 from connector.calls.model import AgentState, Call, Lease
 from connector.clock import MovableClock
-from connector.store import calls, outbox, schema
+from connector.engine import outbox
+from connector.store import calls, schema
 from connector.store.database import Database
-from connector.worker import POOL_OF
 from tests.conftest import START
 
 HOUR = timedelta(hours=1)
-KINDS = tuple(POOL_OF)
+ALL_KINDS = tuple(KINDS)
 US, GB = "+12025550101", "+441632960101"
 
 
@@ -41,17 +41,17 @@ def state(agent_id: str, number: str | None = US, *, call_id: str = "call-1") ->
 def keep(store: Database, wanted: AgentState) -> None:
     with store.write() as connection:
         before = calls.load(connection, wanted.agent_id)
-        calls.save(connection, before, wanted)
+        calls.save(connection, before, wanted, START)
 
 
-def ask(store: Database, *effects: Effect, agent_id: str = "a", owner: str = "me") -> list[outbox.Claim]:
+def ask(store: Database, *effects: Effect, agent_id: str = "a", owner: str = "me") -> list[outbox.AnyClaim]:
     with store.write() as connection:
-        return outbox.ask(connection, agent_id, effects, START, owner)
+        return list(outbox.ask(connection, agent_id, effects, START, owner).claims)
 
 
-def due(store: Database, after: timedelta = timedelta(), owner: str = "me") -> list[outbox.Claim]:
+def due(store: Database, after: timedelta = timedelta(), owner: str = "me") -> list[outbox.AnyClaim]:
     with store.write() as connection:
-        return outbox.claim_due(connection, START + after, owner, 100, kinds=KINDS)
+        return outbox.claim_due(connection, START + after, owner, 100, kinds=ALL_KINDS)
 
 
 def test_migrations_make_the_tables_of_the_schema(store: Database) -> None:
@@ -75,12 +75,12 @@ def test_state_comes_back_as_it_was_saved(store: Database) -> None:
         assert calls.peek(connection, "a") == wanted
 
 
-def test_the_first_presence_remembered_wins_until_it_is_forgotten(store: Database) -> None:
+def test_the_presence_remembered_last_is_kept_until_it_is_forgotten(store: Database) -> None:
     keep(store, state("a"))
     with store.write() as connection:
         calls.remember_presence(connection, "a", "available")
-        calls.remember_presence(connection, "a", "do-not-disturb")
-        assert calls.peek(connection, "a") == replace(state("a"), prior_presence_id="available")
+        calls.remember_presence(connection, "a", "away")
+        assert calls.peek(connection, "a") == replace(state("a"), prior_presence_id="away")
         calls.forget_presence(connection, "a")
         assert calls.peek(connection, "a") == state("a")
 
@@ -113,7 +113,7 @@ def test_the_refusal_holds_against_any_client(store: Database) -> None:
 def test_a_failed_transaction_leaves_nothing(store: Database) -> None:
     def fail() -> None:
         with store.write() as connection:
-            calls.save(connection, calls.load(connection, "a"), state("a"))
+            calls.save(connection, calls.load(connection, "a"), state("a"), START)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -129,7 +129,7 @@ def test_forgetting_deletes_everything_of_the_agent_only(store: Database) -> Non
     ask(store, SetDoNotDisturb("call-2"), agent_id="b")
     with store.write() as connection:
         calls.record_message(connection, "op-1", "call-1", 2, START)
-        calls.forget(connection, "a")
+        calls.forget(connection, "a", START)
     store.purge(*calls.CALL_TABLES)
     with store.read() as connection:
         assert calls.peek(connection, "a") is None
@@ -147,7 +147,7 @@ def test_the_number_that_rested_longest_is_taken_first(store: Database) -> None:
     with store.write() as connection:
         assert calls.free_number(connection, ("US",)) == "+12025550102"
         assert calls.pool_size(connection) == {"US": (2, 1), "GB": (1, 1)}
-        calls.forget(connection, "a")
+        calls.forget(connection, "a", START)
         assert calls.free_number(connection, ("US",)) == "+12025550102", "the other one has just been used"
         assert calls.free_number(connection, ("DK", "GB")) == GB
         assert calls.free_number(connection, ("DK",)) is None
@@ -274,7 +274,7 @@ def test_what_this_process_still_performs_is_not_claimed_again(store: Database) 
     (claim,) = ask(store, SetDoNotDisturb("call-1"))
     with store.write() as connection:
         later = START + outbox.CLAIM
-        assert outbox.claim_due(connection, later, "me", 9, kinds=KINDS, busy=[claim.id]) == []
+        assert outbox.claim_due(connection, later, "me", 9, kinds=ALL_KINDS, busy=[claim.id]) == []
 
 
 def test_only_the_kinds_asked_for_are_claimed(store: Database) -> None:
@@ -311,7 +311,7 @@ def test_overdue_windows_without_a_timer_are_found(store: Database) -> None:
 def test_nobodys_effects_are_not_forgotten_with_an_agent(store: Database) -> None:
     ask(store, CloseWindow("call-1", START + HOUR), agent_id="")
     with store.write() as connection:
-        calls.forget(connection, "")
+        calls.forget(connection, "", START)
     assert len(due(store, HOUR)) == 1
 
 
@@ -320,7 +320,7 @@ def test_purging_makes_forgotten_rows_unreadable_and_waits_for_nobody(store: Dat
     with store.read() as reader:
         assert calls.peek(reader, "a") is not None
         with store.write() as connection:
-            calls.forget(connection, "a")
+            calls.forget(connection, "a", START)
         assert not store.purge(*calls.CALL_TABLES), "somebody still reads what was"
     assert store.purge(*calls.CALL_TABLES)
 
@@ -339,11 +339,11 @@ def test_unfinished_is_what_a_call_waits_for(store: Database) -> None:
 
 def test_workers_at_the_same_time_claim_different_effects(store: Database) -> None:
     ask(store, *(CloseWindow(f"call-{number}", START + HOUR) for number in range(40)))
-    claimed: list[list[outbox.Claim]] = []
+    claimed: list[list[outbox.AnyClaim]] = []
 
     def work(owner: str) -> None:
         with store.write() as connection:
-            claimed.append(outbox.claim_due(connection, START + HOUR, owner, 25, kinds=KINDS))
+            claimed.append(outbox.claim_due(connection, START + HOUR, owner, 25, kinds=ALL_KINDS))
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two", "three")]
     for thread in threads:

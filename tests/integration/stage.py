@@ -17,13 +17,14 @@ from connector.assembly import Connector
 from connector.calls.model import AgentState
 from connector.clock import MovableClock
 from connector.directory.reader import Agent
+from connector.engine.worker import Worker
+from connector.metrics import REGISTRY
 from connector.prerequisites.report import check_all
 from connector.sandbox import Sandbox
 from connector.sandbox.acs.email import Mail
 from connector.sandbox.platform_rows import AVAILABLE
 from connector.service.server import running
 from connector.store import calls
-from connector.worker import Worker
 
 SECRET, OTHER_SECRET = "the-first-secret", "the-second-secret"
 FALLBACK, DRILLS = "duty-officer@example.com", "drills@example.com"
@@ -91,9 +92,8 @@ class Stage:
 
     def presence(self, agent: Agent) -> str:
         """The name of the base status that Dataverse shows."""
-        status = self.connector.directory.status(agent.id)
-        assert status is not None
-        row = self.sandbox.dataverse.rows.get("msdyn_agentstatus", status[0])
+        assert agent.status_id is not None
+        row = self.sandbox.dataverse.rows.get("msdyn_agentstatus", agent.status_id)
         assert row is not None
         presence = self.sandbox.dataverse.rows.get("msdyn_presence", str(row.values["_msdyn_currentpresenceid_value"]))
         assert presence is not None
@@ -118,7 +118,7 @@ class Stage:
 
 def counters() -> dict[str, float]:
     """Every sample of this process's metrics, as its line begins."""
-    lines = generate_latest().decode().splitlines()
+    lines = generate_latest(REGISTRY).decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
 from connector.assembly import Connector
+from connector.calls.effects import ReadAnnouncement
 from connector.sandbox import Sandbox
 from connector.sandbox.acs.email import Mail
 from connector.sandbox.faults import Fault
@@ -131,7 +134,7 @@ def test_the_guardian_restores_presence(stage: Stage) -> None:
     stage.settle()
     stage.pass_time(241)
     until(lambda: stage.presence(agent) == before)
-    assert stage.metric('emergency_notes_total{note="closed_by_guardian"}') >= 1
+    assert stage.metric('emergency_decisions_total{decision="closed_by_guardian"}') >= 1
     stage.pass_time(30)
     assert stage.state(agent) is None
     panel = requests.get(
@@ -204,7 +207,7 @@ def test_a_refused_repetition_counts_as_sent(stage: Stage) -> None:
         stage.pass_time(0.1)
         stage.settle()
         assert len(stage.mails) == 1
-        assert stage.metric('emergency_notes_total{note="notice_lost"}') == 0
+        assert stage.metric('emergency_decisions_total{decision="notice_lost"}') == 0
     finally:
         stage.sandbox.acs.options.change({"email_repeat": "same"})
 
@@ -366,6 +369,15 @@ def test_an_oversized_context_whose_row_cannot_be_read_alarms(stage: Stage) -> N
     assert told(stage.mails) == [FALLBACK]
 
 
+@pytest.mark.parametrize("message", ["", "Create"])
+def test_an_announcement_whose_mapping_is_gone_after_a_restart_alarms(stage: Stage, message: str) -> None:
+    until_then = stage.clock.now() + timedelta(seconds=15)
+    gone = ReadAnnouncement(str(uuid.uuid4()), "dialled", "ec_renamed", str(uuid.uuid4()), until_then, message)
+    stage.connector.handler.ask([gone], "")
+    until(lambda: stage.mails)
+    assert told(stage.mails) == [FALLBACK]
+
+
 def test_a_row_announces_a_call_and_its_end(stage: Stage) -> None:
     agent = stage.agents()[0]
     row_id = "0f0f0f0f-0000-4000-8000-00000000e005"
@@ -501,7 +513,7 @@ def test_customers_lines_are_not_leased_while_it_is_not_known_which_they_are(san
             connector.sync_numbers()
             with connector.store.read() as connection:
                 assert calls.pool_size(connection) == {}
-        assert stage.metric('emergency_notes_total{note="pool_not_filled"}') >= 1
+        assert stage.metric('emergency_decisions_total{decision="pool_not_filled"}') >= 1
 
 
 def test_a_soft_phone_announces_and_ends_over_the_api(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from connector import logs
-from connector.prerequisites.load.organisation import circumstances
+from connector.prerequisites.load.organisation import validation_context
 from connector.prerequisites.report import check_all
 from tests.integration.stage import SECRET, Stage
 
@@ -25,7 +25,7 @@ def check(stage: Stage, agent_id: str, **report: Any) -> requests.Response:
 def location(stage: Stage, agent_id: str) -> dict[str, tuple[str, str]]:
     """Findings about the agent's location: severity and evidence by code."""
     connector = stage.connector
-    known = circumstances(connector.settings, connector.store, connector.clock.now())
+    known = validation_context(connector.settings, connector.store, connector.clock.now())
     for report in check_all(connector.directory_store, connector.mappings, known):
         if report.agent_id == agent_id:
             found = (finding for finding in report.findings if finding.code.startswith("location."))

@@ -16,7 +16,7 @@ import pytest
 
 from connector import logs
 from connector.assembly import Connector
-from connector.dataverse.answers import LONGEST_BREATHER
+from connector.dataverse.responses import LONGEST_BREATHER
 from connector.errors import RetryLater
 from connector.sandbox import Sandbox
 from connector.sandbox.faults import Fault

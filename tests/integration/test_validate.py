@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import update
 
 from connector.assembly import Connector
-from connector.directory import webhooks
 from connector.errors import ServiceRejected
 from connector.mappings import EventMapping
 from connector.prerequisites.codes import prerequisite
 from connector.prerequisites.facts import WebhookFacts
 from connector.prerequisites.findings import Finding, Severity
-from connector.prerequisites.load.organisation import circumstances
+from connector.prerequisites.load import webhooks
+from connector.prerequisites.load.organisation import validation_context
 from connector.prerequisites.report import AgentReport, Selection, check_all, validate
 from connector.sandbox import Sandbox
 from connector.sandbox.agents import Defect
@@ -181,8 +181,8 @@ PATHS: dict[Defect, tuple[str, Mend]] = {
 ORDINARY = {"location.not_attested", "routing.catches_calling_plan"}
 
 
-def reports(connector: Connector, **around: Any) -> dict[str, AgentReport]:
-    known = circumstances(connector.settings, connector.store, connector.clock.now(), **around)
+def reports(connector: Connector, **context: Any) -> dict[str, AgentReport]:
+    known = validation_context(connector.settings, connector.store, connector.clock.now(), **context)
     return {report.agent_id: report for report in check_all(connector.directory_store, connector.mappings, known)}
 
 
@@ -191,13 +191,13 @@ def codes(report: AgentReport) -> set[str]:
 
 
 def selected(connector: Connector, wanted: Selection) -> list[AgentReport]:
-    known = circumstances(connector.settings, connector.store, connector.clock.now())
+    known = validation_context(connector.settings, connector.store, connector.clock.now())
     with validate(connector.directory_store, connector.mappings, known, wanted) as run:
         return list(run.agents)
 
 
 def of_organisation(connector: Connector, webhook: WebhookFacts | None = None) -> dict[str, Finding]:
-    known = circumstances(connector.settings, connector.store, connector.clock.now(), webhook)
+    known = validation_context(connector.settings, connector.store, connector.clock.now(), webhook)
     with validate(connector.directory_store, connector.mappings, known) as run:
         return {finding.code: finding for finding in run.organisation}
 
@@ -468,7 +468,7 @@ def test_agents_can_be_chosen_by_id_address_or_name_and_by_country(sandbox: Sand
 
 
 def test_an_empty_pool_is_told_for_the_countries_that_it_serves(connector: Connector) -> None:
-    known = circumstances(connector.settings, connector.store, connector.clock.now())
+    known = validation_context(connector.settings, connector.store, connector.clock.now())
     assert set(known.pool or ()) == {"US", "PR", "CA", "GB", "DK"}
     with connector.store.write() as connection:
         connection.exec_driver_sql("delete from pool_numbers where country in ('DK', 'PR')")

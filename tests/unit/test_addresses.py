@@ -60,7 +60,7 @@ def test_different_domains_stay_different_addresses() -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        "security desk",
+        "security handler",
         "a@",
         "@example.com",
         "a@localhost",

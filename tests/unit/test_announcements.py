@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,22 +12,29 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connector import mappings as mapping_files
-from connector.announcements import (
-    LONGEST_IDENTITY,
-    LONGEST_LOCATION,
+from connector.announcements.accept import (
     NEWEST,
     OLDEST,
-    Announcement,
+    READ_AGAIN_FOR,
+    Ignored,
     call_id,
     event_of,
+    from_read_row,
+    from_webhook,
+    mapping_for,
+    mapping_of,
+)
+from connector.announcements.reading import (
+    LONGEST_IDENTITY,
+    LONGEST_LOCATION,
+    Announcement,
     from_context,
     from_parts,
     from_row,
-    mapping_of,
 )
-from connector.calls.effects import SetDoNotDisturb, from_json, to_json
+from connector.announcements.remote_context import NOBODY, RemoteContext
+from connector.calls.effects import ReadAnnouncement, SetDoNotDisturb, from_json, to_json
 from connector.calls.events import Dialled, Ended
-from connector.dataverse.remote_context import NOBODY, RemoteContext
 from connector.mappings import EventMapping
 from tests.conftest import START
 
@@ -205,6 +213,42 @@ def test_the_same_call_has_one_id_whether_its_row_or_its_context_is_read() -> No
     by_row = from_row(row_mapping("dialled"), {"_ec_agentid_value": AGENT}, ROW)
     assert by_row is not None
     assert call_id(by_context) == call_id(by_row)
+
+
+def read_again(**changed: Any) -> ReadAnnouncement:
+    body = {
+        "MessageName": "Create",
+        "PrimaryEntityName": "ec_emergencycall",
+        "PrimaryEntityId": ROW,
+        "InputParameters": [],
+    }
+    found = from_webhook(json.dumps(body).encode(), MAPPINGS, START, stripped=True)
+    assert isinstance(found, ReadAnnouncement)
+    return replace(found, **changed)
+
+
+def test_a_stripped_context_is_read_again_by_the_mapping_of_its_message() -> None:
+    effect = read_again()
+    assert (effect.row_id, effect.until) == (ROW, START + READ_AGAIN_FOR)
+    mapping = mapping_for(effect, MAPPINGS)
+    assert mapping is not None
+    assert (mapping.message, mapping.event) == ("Create", "dialled")
+    found = from_read_row(effect, {"_ec_agentid_value": AGENT, "ec_diallednumber": "911"}, MAPPINGS, START)
+    assert isinstance(found, Dialled)
+    assert found.agent_id == AGENT
+
+
+def test_one_that_was_stored_before_messages_were_named_is_still_read() -> None:
+    assert mapping_for(read_again(message=""), MAPPINGS) == mapping_for(read_again(), MAPPINGS)
+
+
+@pytest.mark.parametrize("changed", [{"table": "ec_renamed"}, {"message": "ec_Renamed"}])
+def test_a_dial_whose_mapping_is_gone_alarms_and_an_end_does_nothing(changed: dict[str, str]) -> None:
+    found = from_read_row(read_again(**changed), {"_ec_agentid_value": AGENT}, MAPPINGS, START)
+    assert isinstance(found, Dialled)
+    assert not found.agent_named
+    ended = from_read_row(read_again(event="ended", **changed), {"_ec_agentid_value": AGENT}, MAPPINGS, START)
+    assert ended == Ignored("end_of_nobody")
 
 
 def test_a_row_whose_end_is_not_set_announces_no_end() -> None:

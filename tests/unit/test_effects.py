@@ -30,7 +30,6 @@ from connector.calls.effects import (
     from_json,
     to_json,
 )
-from connector.worker import POOLS
 from tests.conftest import START
 
 KINDS: tuple[Any, ...] = get_args(Effect)
@@ -42,6 +41,8 @@ VALUES = {
     "give_up_at": TIMES,
     "until": TIMES,
     "first_refused": st.booleans(),
+    "first": st.booleans(),
+    "unsent": st.booleans(),
     "reason": st.sampled_from(["dialled", "number"]),
     "event": st.sampled_from(["dialled", "ended"]),
     "part": st.integers(0, 1000),
@@ -142,7 +143,7 @@ def test_kinds_are_told_apart_in_the_store() -> None:
 
 
 def test_every_effect_of_the_module_is_one_of_the_union() -> None:
-    defined = {kind for kind in vars(effects).values() if isinstance(kind, type) and hasattr(kind, "key_fields")}
+    defined = {kind for kind in vars(effects).values() if isinstance(kind, type) and hasattr(kind, "kind")}
     assert defined == set(KINDS)
 
 
@@ -159,6 +160,15 @@ def test_what_is_no_effect_is_refused(data: Any) -> None:
         from_json(data)
 
 
-def test_every_kind_of_effect_has_threads() -> None:
-    served = [kind for _, kinds in POOLS.values() for kind in kinds]
-    assert sorted(served) == sorted(kind.kind for kind in get_args(Effect))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_says_what_the_worker_must_know(kind: Any) -> None:
+    assert kind.pool in effects.POOLS
+    assert kind.pool.threads > 0
+    assert effects.KINDS[kind.kind] is kind
+    assert len({pool.name for pool in effects.POOLS}) == len(effects.POOLS)
+
+
+@given(ANY)
+def test_an_effect_starts_when_it_is_due_and_ends_when_it_is_given_up(effect: Any) -> None:
+    assert effect.starts_at(START) == getattr(effect, "due", START)
+    assert effect.ends_at(START) == getattr(effect, "give_up_at", START + effects.GIVE_UP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector import mappings as mapping_files
-from connector.geography import country_at
+from connector.prerequisites.load.geography import country_at
 
 PLACES = [
     ("New York", 40.713, -74.006, "US"),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.announcements import from_parts
+from connector.announcements.dialled import country_dialling, is_drill, is_emergency
+from connector.announcements.reading import from_parts
 from connector.errors import SettingsError
 from connector.mappings import TableMapping, load
 from connector.store import directory_schema
@@ -112,28 +113,28 @@ def test_a_drills_number_calls_no_emergency_service() -> None:
     for code, country in MAPPINGS.countries.items():
         for number in country.drill:
             assert not phonenumbers.connects_to_emergency_number(number, code)
-            assert MAPPINGS.is_drill(number)
+            assert is_drill(number, MAPPINGS)
 
 
 @pytest.mark.parametrize("number", ["911", "112", "999"])
 def test_three_numbers_are_emergencies_everywhere(number: str) -> None:
     assert number in MAPPINGS.always_emergency
-    assert MAPPINGS.is_emergency(number)
-    assert not MAPPINGS.is_drill(number)
+    assert is_emergency(number, MAPPINGS)
+    assert not is_drill(number, MAPPINGS)
 
 
 def test_an_emergency_number_is_never_a_drill(changed: Broken) -> None:
     mine = load(changed("regions.toml", 'drill = ["933"]', 'drill = ["911", "933"]'))
-    assert mine.is_emergency("911")
-    assert not mine.is_drill("911")
-    assert mine.is_drill("933")
+    assert is_emergency("911", mine)
+    assert not is_drill("911", mine)
+    assert is_drill("933", mine)
 
 
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    assert not (MAPPINGS.is_drill(text) and MAPPINGS.is_emergency(text))
+    assert not (is_drill(text, MAPPINGS) and is_emergency(text, MAPPINGS))
     MAPPINGS.country(text)
-    MAPPINGS.country_dialling(text)
+    country_dialling(text, MAPPINGS)
 
 
 def test_callback_numbers_are_looked_for_in_supported_countries_the_own_first() -> None:
@@ -181,7 +182,7 @@ def test_any_other_country_is_none(text: str | None) -> None:
     ],
 )
 def test_the_country_that_a_number_is_dialled_in(dialled: str | None, code: str | None) -> None:
-    country = MAPPINGS.country_dialling(dialled)
+    country = country_dialling(dialled, MAPPINGS)
     assert (country.code if country else None) == code
 
 

@@ -47,7 +47,7 @@ def test_without_a_known_country_a_national_number_is_none(country: str | None) 
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "  ", "911", "+911", "desk", "+", "+1", "tel:", "4:", "+1202555014712345", "8:acs:x"]
+    "text", [None, "", "  ", "911", "+911", "handler", "+", "+1", "tel:", "4:", "+1202555014712345", "8:acs:x"]
 )
 def test_what_is_no_number_is_none(text: str | None) -> None:
     assert e164(text) is None

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from connector import mappings as mapping_files
 from connector.acs.numbers import PurchasedNumber, Route, Routing
 from connector.directory.addresses import parse
+from connector.directory.mailbox import Mailbox
 from connector.prerequisites import (
     callback,
     capacity_profile,
-    local_copy,
+    directory_state,
     location,
     mailbox,
     number,
@@ -32,7 +33,6 @@ from connector.prerequisites.facts import (
     CapacityProfile,
     Carrier,
     LocationCheck,
-    Mailbox,
     OrganisationFacts,
     OutboundProfile,
     PhoneNumber,
@@ -528,13 +528,13 @@ def test_only_numbers_of_the_agents_country_count() -> None:
 
 
 def test_invalid_entries_are_counted_not_quoted() -> None:
-    (finding,) = recipients.check(replace(AGENT, recipients=parse("lead@example.com; Bob's desk; 555")))
+    (finding,) = recipients.check(replace(AGENT, recipients=parse("lead@example.com; Bob's handler; 555")))
     assert (finding.code, finding.severity) == ("recipients.invalid", Severity.WARNING)
     assert finding.evidence == "2 of 3 entries"
 
 
 def test_only_invalid_entries_are_nobody_to_tell() -> None:
-    assert codes(recipients.check(replace(AGENT, recipients=parse("Bob's desk")))) == [
+    assert codes(recipients.check(replace(AGENT, recipients=parse("Bob's handler")))) == [
         "recipients.none",
         "recipients.invalid",
     ]
@@ -706,7 +706,9 @@ def test_tables_are_named_once_for_each_code() -> None:
         TableState("e", NOW, (("sync.column_missing", "x of e"), ("sync.not_tracked", "e is not"))),
         TableState("f", NOW, (("sync.column_missing", "y of f"),)),
     )
-    found = {finding.code: finding for finding in local_copy.check_organisation(replace(ORGANISATION, tables=tables))}
+    found = {
+        finding.code: finding for finding in directory_state.check_organisation(replace(ORGANISATION, tables=tables))
+    }
     assert {code: finding.evidence for code, finding in found.items()} == {
         "sync.table_missing": "d is missing",
         "sync.column_missing": "x of e; y of f",

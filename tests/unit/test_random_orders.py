@@ -132,7 +132,7 @@ class World:
         return True
 
     def change_presence(self, agent: str, effect: Effect) -> None:
-        """What `connector.presence` does, in memory."""
+        """What `connector.effects.presence` does, in memory."""
         state = self.states.get(agent)
         if state is None:
             return
@@ -202,7 +202,7 @@ class FailingWorld(World):
         return self.chance.random() < 0.7
 
     def send(self, notice: Notify | SendFromMailbox) -> bool:
-        """What `connector.performers` does: tries until `give_up_at`, then says that it failed."""
+        """What `connector.effects.performers` does: tries until `give_up_at`, then says that it failed."""
         operation = operation_id(notice)
         if self.accepted[operation]:
             return True  # the service knows the operation, however often it is sent

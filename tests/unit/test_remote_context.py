@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector.dataverse.remote_context import NOBODY, RemoteContext, parse, text, time
+from connector.announcements.remote_context import NOBODY, RemoteContext, parse, text, time
 from connector.errors import BadData
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "webhooks"

@@ -29,7 +29,7 @@ SET = {
     "AGENT_LOOKUP_SECONDS": "1.5",
     "MANAGED_IDENTITY": "true",
     "CA_FILE": "/etc/ca.pem",
-    "FALLBACK_RECIPIENTS": "lead@example.com; desk@example.com",
+    "FALLBACK_RECIPIENTS": "lead@example.com; handler@example.com",
 }
 
 
@@ -77,7 +77,7 @@ def test_variables_are_read_in_their_types(environment: Any, tmp_path: Path) -> 
     assert made.agent_lookup_seconds == 1.5
     assert made.managed_identity is True
     assert made.ca_file == ca_file
-    assert made.fallback_recipients == ("lead@example.com", "desk@example.com")
+    assert made.fallback_recipients == ("lead@example.com", "handler@example.com")
 
 
 def test_overrides_win_over_the_environment(environment: Any) -> None:
@@ -119,7 +119,7 @@ def test_settings_are_frozen() -> None:
         load().window_minutes = 1
 
 
-ONE, TWO = "lead@example.com", "desk@example.com"
+ONE, TWO = "lead@example.com", "handler@example.com"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from connector.directory.addresses import parse
+from connector.directory.mailbox import mailbox
 from connector.mappings import Mappings
-from connector.prerequisites.facts import AgentFacts, CapacityProfile, Circumstances, LocationCheck, Mailbox
+from connector.prerequisites.facts import AgentFacts, CapacityProfile, LocationCheck, ValidationContext
 from connector.prerequisites.load.numbers import phone_number
 from connector.prerequisites.load.profiles import capacity_profiles
 from connector.store import directory_schema as tables
@@ -24,7 +25,7 @@ Links = Mapping[str, tuple[tuple[str, ...], int]]
 
 
 def agents(
-    connection: Connection, mappings: Mappings, around: Circumstances, only: Collection[str] | None = None
+    connection: Connection, mappings: Mappings, context: ValidationContext, only: Collection[str] | None = None
 ) -> Iterator[AgentFacts]:
     """The facts of each agent, by name: an enabled person with a status of Omnichannel, a bookable resource, a phone
     number or recipients of their own.
@@ -36,7 +37,7 @@ def agents(
     for rows in connection.execute(wanted).partitions(CHUNK):
         links = _profile_links(connection, [row.resource_id for row in rows if row.resource_id], mappings.choices)
         for row in rows:
-            yield _agent(row, links, profiles, mappings, around)
+            yield _agent(row, links, profiles, mappings, context)
 
 
 def identified(connection: Connection, mappings: Mappings, texts: Collection[str]) -> dict[str, list[str]]:
@@ -70,9 +71,9 @@ def _is_agent(choices: Mapping[str, Any]) -> ColumnElement[bool]:
 
 
 def _wanted(choices: Mapping[str, Any], only: Collection[str] | None) -> Select[Any]:
-    agent, resource, mailbox = tables.agents, tables.resources, tables.mailboxes
+    agent, resource, box = tables.agents, tables.resources, tables.mailboxes
     number, check = tables.phone_numbers, tables.location_checks
-    beside = ((mailbox, "box"), (number, "number"), (check, "check"))
+    beside = ((box, "box"), (number, "number"), (check, "check"))
     wanted = (
         select(
             agent,
@@ -83,7 +84,7 @@ def _wanted(choices: Mapping[str, Any], only: Collection[str] | None) -> Select[
         .outerjoin(
             resource, (resource.c.agent_id == agent.c.id) & (resource.c.resource_type == choices["resource_user"])
         )
-        .outerjoin(mailbox, mailbox.c.id == agent.c.mailbox_id)
+        .outerjoin(box, box.c.id == agent.c.mailbox_id)
         .outerjoin(number, number.c.id == agent.c.phone_number_id)
         .outerjoin(check, check.c.agent_id == agent.c.id)
         .where(_is_agent(choices))
@@ -106,7 +107,7 @@ def _profile_links(connection: Connection, resource_ids: Sequence[str], choices:
 
 
 def _agent(
-    row: Any, links: Links, profiles: Mapping[str, CapacityProfile], mappings: Mappings, around: Circumstances
+    row: Any, links: Links, profiles: Mapping[str, CapacityProfile], mappings: Mappings, context: ValidationContext
 ) -> AgentFacts:
     choices = mappings.choices
     active, inactive = links.get(row.resource_id, ((), 0))
@@ -114,12 +115,12 @@ def _agent(
     return AgentFacts(
         id=row.id,
         name=row.name or "",
-        country=mappings.country(told) or mappings.country(row.country_name),
+        country=mappings.first_country(told, row.country_name),
         country_told=told,
         has_resource=None if row.resource_id is None else row.resource_state == choices["active"],
         profiles=tuple(profiles[profile_id] for profile_id in active if profile_id in profiles),
         inactive_links=inactive,
-        mailbox=_mailbox(row, mappings),
+        mailbox=mailbox(row, mappings),
         personal_number=None
         if row.number_id is None
         else phone_number(
@@ -133,28 +134,12 @@ def _agent(
         recipients=_parsed(row.recipients),
         email=row.email or "",
         address_elsewhere="" if mappings.country(row.country_name) else row.country_name or "",
-        location_check=_location_check(row, mappings, around),
+        location_check=_location_check(row, mappings, context),
         attributes={name: str(value) for name, value in (row.attributes or {}).items() if value is not None},
     )
 
 
-def _mailbox(row: Any, mappings: Mappings) -> Mailbox | None:
-    if row.box_id is None:
-        return None
-    choices = mappings.choices
-    return Mailbox(
-        active=row.box_state == choices["active"],
-        server_side=row.box_outgoing_method == choices["method_server_side"],
-        outgoing_enabled=bool(row.box_outgoing_enabled),
-        tested=row.box_outgoing_status not in (None, choices["status_not_run"]),
-        test_succeeded=row.box_outgoing_status == choices["status_success"],
-        approved=row.box_approval == choices["approval_approved"] or bool(row.box_approved_by_admin),
-        method=mappings.label("delivery_method", row.box_outgoing_method),
-        approval=mappings.label("approval", row.box_approval),
-    )
-
-
-def _location_check(row: Any, mappings: Mappings, around: Circumstances) -> LocationCheck | None:
+def _location_check(row: Any, mappings: Mappings, context: ValidationContext) -> LocationCheck | None:
     if row.check_at is None:
         return None
     return LocationCheck(
@@ -163,5 +148,5 @@ def _location_check(row: Any, mappings: Mappings, around: Circumstances) -> Loca
         accuracy=row.check_accuracy,
         country=mappings.country(row.check_country),
         country_told=row.check_country or "",
-        expired=around.now - row.check_at > around.location_valid_for,
+        expired=context.now - row.check_at > context.location_valid_for,
     )

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, select
 
 from connector.directory import progress
+from connector.directory.templates import with_title
 from connector.mappings import Mappings
-from connector.prerequisites import basis
+from connector.prerequisites import not_judged
 from connector.prerequisites.facts import (
-    Circumstances,
     OrganisationFacts,
     TableState,
     TemplateFacts,
+    ValidationContext,
     WebhookFacts,
 )
 from connector.prerequisites.load.numbers import acs_facts
@@ -25,13 +26,13 @@ from connector.store import directory_schema as tables
 from connector.store.database import Database
 
 
-def circumstances(
+def validation_context(
     settings: Settings, store: Database, now: datetime, webhook: WebhookFacts | None = None
-) -> Circumstances:
+) -> ValidationContext:
     """What a validation knows from the settings and the pool of callback numbers. Raises RetryLater."""
     with store.read() as connection:
         pool = calls.pool_size(connection)
-    return Circumstances(
+    return ValidationContext(
         now=now,
         template_title=settings.template_title,
         location_days=settings.location_check_days,
@@ -44,31 +45,28 @@ def circumstances(
     )
 
 
-def organisation(connection: Connection, mappings: Mappings, around: Circumstances) -> OrganisationFacts:
+def organisation(connection: Connection, mappings: Mappings, context: ValidationContext) -> OrganisationFacts:
     """The facts of the organisation, as last synced."""
     return OrganisationFacts(
         acs=acs_facts(connection),
-        now=around.now,
-        template_title=around.template_title,
-        template=_template(connection, mappings, around.template_title),
-        pool=around.pool,
-        sender=around.sender,
-        fallback_recipients=around.fallback_recipients,
-        webhook=around.webhook,
+        now=context.now,
+        template_title=context.template_title,
+        template=_template(connection, mappings, context.template_title),
+        pool=context.pool,
+        sender=context.sender,
+        fallback_recipients=context.fallback_recipients,
+        webhook=context.webhook,
         tables=tuple(_tables(connection, mappings)),
-        left_to_dynamics=around.left_to_dynamics,
-        public_host=around.public_host,
+        left_to_dynamics=context.left_to_dynamics,
+        public_host=context.public_host,
     )
 
 
 def _template(connection: Connection, mappings: Mappings, title: str) -> TemplateFacts | None:
-    template = tables.templates
-    wanted = select(template).where(template.c.title == title).order_by(template.c.id).limit(1)
-    row = connection.execute(wanted).one_or_none()
-    if row is None:
+    template = with_title(connection, title)
+    if template is None:
         return None
-    entity = mappings.choices["template_entity"]
-    return TemplateFacts(title, row.subject or "", row.body or row.html or "", entity)
+    return TemplateFacts(title, template.subject, template.body, mappings.choices["template_entity"])
 
 
 def _tables(connection: Connection, mappings: Mappings) -> Iterator[TableState]:
@@ -78,4 +76,4 @@ def _tables(connection: Connection, mappings: Mappings) -> Iterator[TableState]:
         met = tuple((problem["code"], problem["text"]) for problem in (row.problems if row else None) or ())
         yield TableState(mapping.table, row.completed_at if row else None, met, name)
     acs = known.get(progress.ACS)
-    yield TableState("numbers and routes of the ACS resource", acs.completed_at if acs else None, key=basis.ACS)
+    yield TableState("numbers and routes of the ACS resource", acs.completed_at if acs else None, key=not_judged.ACS)

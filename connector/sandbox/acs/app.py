@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from connector.clock import Clock
-from connector.sandbox.acs.answers import Call, ServiceError
 from connector.sandbox.acs.callbacks import ISSUER, Callbacks, Signer
 from connector.sandbox.acs.calls import Calls, Redirect, Reject
 from connector.sandbox.acs.email import Email, Mail
@@ -20,6 +19,7 @@ from connector.sandbox.acs.numbers import Numbers
 from connector.sandbox.acs.options import AcsOptions
 from connector.sandbox.acs.repeatability import Handler, Repeatability
 from connector.sandbox.acs.reservations import Reservations
+from connector.sandbox.acs.responses import Call, ServiceError
 from connector.sandbox.acs.signature import Doorkeeper, check_date
 from connector.sandbox.acs.sip import Sip
 from connector.sandbox.courier import Courier

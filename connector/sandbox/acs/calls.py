@@ -17,10 +17,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from connector.clock import Clock
-from connector.sandbox.acs.answers import Call, ServiceError
 from connector.sandbox.acs.callbacks import Callbacks, Connection
 from connector.sandbox.acs.identifiers import from_text, text
 from connector.sandbox.acs.options import AcsOptions
+from connector.sandbox.acs.responses import Call, ServiceError
 from connector.sandbox.events import INCOMING_CALL, Event
 
 CONTEXT_BYTES = 6000  # the opaque context is about 8 kB of base64 on the wire

@@ -15,9 +15,9 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from connector.clock import Clock
-from connector.sandbox.acs.answers import Call, ServiceError
 from connector.sandbox.acs.options import RATES, AcsOptions
 from connector.sandbox.acs.rates import Quota
+from connector.sandbox.acs.responses import Call, ServiceError
 from connector.sandbox.events import Event
 
 REPORT = "Microsoft.Communication.EmailDeliveryReportReceived"

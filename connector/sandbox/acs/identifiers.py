@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.sandbox.acs.answers import ServiceError
+from connector.sandbox.acs.responses import ServiceError
 
 
 def phone(number: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from starlette.responses import JSONResponse, Response
 
 from connector.clock import Clock
-from connector.sandbox.acs.answers import Call, ServiceError, wire_time
 from connector.sandbox.acs.operations import Operations
 from connector.sandbox.acs.options import AcsOptions
+from connector.sandbox.acs.responses import Call, ServiceError, wire_time
 from connector.sandbox.acs.stock import AREAS, candidates, cost
 
 KINDS = ("geographic", "tollFree", "mobile")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.sandbox.acs.answers import Call, ServiceError, wire_time
 from connector.sandbox.acs.options import AcsOptions
+from connector.sandbox.acs.responses import Call, ServiceError, wire_time
 
 NEVER = "0001-01-01T00:00:00+00:00"
 

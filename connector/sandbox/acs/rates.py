@@ -6,7 +6,7 @@ import math
 from collections import deque
 from datetime import datetime, timedelta
 
-from connector.sandbox.acs.answers import ServiceError
+from connector.sandbox.acs.responses import ServiceError
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from connector.sandbox.acs.answers import Call, ServiceError
+from connector.sandbox.acs.responses import Call, ServiceError
 
 Handler = Callable[[Call], Response]
 

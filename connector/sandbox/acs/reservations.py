@@ -14,8 +14,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from connector.clock import Clock
-from connector.sandbox.acs.answers import Call, ServiceError, wire_time
 from connector.sandbox.acs.numbers import Numbers, available, check_request
+from connector.sandbox.acs.responses import Call, ServiceError, wire_time
 from connector.sandbox.acs.stock import AREAS
 
 HOLD = timedelta(minutes=15)

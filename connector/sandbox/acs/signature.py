@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 
 from starlette.datastructures import Headers
 
-from connector.sandbox.acs.answers import ServiceError
+from connector.sandbox.acs.responses import ServiceError
 from connector.sandbox.entra import TokenRefused, Tokens
 
 SCHEME = "HMAC-SHA256 "

@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from connector.sandbox.acs.answers import Call, ServiceError
 from connector.sandbox.acs.options import AcsOptions
+from connector.sandbox.acs.responses import Call, ServiceError
 
 MOST = 250  # trunks, routes, and trunks of a route
 LONGEST = {"name": 256, "numberPattern": 1024, "description": 1024}

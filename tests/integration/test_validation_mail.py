@@ -13,15 +13,16 @@ from sqlalchemy import delete, insert, update
 
 from connector.calls.effects import TellAdministrators
 from connector.directory.reader import Agent
-from connector.drift import EVERYBODY, Change, Run, compare
 from connector.errors import AlreadyRunning, RetryLater
+from connector.prerequisites import history
+from connector.prerequisites.changes import EVERYBODY, Change, Run, compare
 from connector.sandbox import Sandbox
 from connector.sandbox.dataverse import Rights
 from connector.sandbox.dataverse.tables import TABLES
 from connector.sandbox.faults import Fault
 from connector.service import validation
 from connector.service.schedule import following
-from connector.store import directory_schema, validations
+from connector.store import directory_schema
 from connector.store.database import Database
 from connector.store.directory_schema import agents, validation_changes, validation_runs, validation_standing
 from connector.store.lock import alone
@@ -60,7 +61,7 @@ def test_first_a_summary_then_only_changes(watched: Stage) -> None:
     watched.connector.sync()
     validate(watched)
     until(lambda: len(watched.mails) == 2)
-    assert watched.mails[1].subject == "Emergency calling: 1 newly broken, 0 mended"
+    assert watched.mails[1].subject == "Emergency calling: 1 new, 0 resolved"
     assert f"{agent.name}: recipients.none" in watched.mails[1].message["content"]["plainText"]
 
     field = "; ".join(agent.recipients)
@@ -68,7 +69,7 @@ def test_first_a_summary_then_only_changes(watched: Stage) -> None:
     watched.connector.sync()
     validate(watched)
     until(lambda: len(watched.mails) == 3)
-    assert watched.mails[2].subject == "Emergency calling: 0 newly broken, 1 mended"
+    assert watched.mails[2].subject == "Emergency calling: 0 new, 1 resolved"
 
 
 def break_recipients(stage: Stage, agent: Agent) -> None:
@@ -105,7 +106,7 @@ def test_what_a_refused_mail_would_have_told_is_told_by_the_next_one_in_one(watc
     assert len(watched.mails) == 1, "the summary alone was accepted"
 
     validate(watched)
-    assert watched.mails[1].subject == "Emergency calling: 2 newly broken, 0 mended", "what cancelled out is not told"
+    assert watched.mails[1].subject == "Emergency calling: 2 new, 0 resolved", "what cancelled out is not told"
     assert f"{one.name}: recipients.none" in texts(watched)[1]
     assert f"{three.name}: recipients.none" in texts(watched)[1]
     validate(watched)
@@ -137,8 +138,8 @@ def test_while_a_mail_is_still_to_be_sent_nothing_else_is_told(watched: Stage) -
     mend_recipients(watched, agent)
     validate(watched)
     assert [mail.subject for mail in watched.mails[1:]] == [
-        "Emergency calling: 1 newly broken, 0 mended",
-        "Emergency calling: 0 newly broken, 1 mended",
+        "Emergency calling: 1 new, 0 resolved",
+        "Emergency calling: 0 new, 1 resolved",
     ]
 
 
@@ -154,7 +155,7 @@ def test_after_a_mail_was_given_up_the_next_validation_tells_what_still_holds(wa
     mend_recipients(watched, two)
     validate(watched)
     assert len(watched.mails) == 2
-    assert watched.mails[1].subject == "Emergency calling: 1 newly broken, 0 mended"
+    assert watched.mails[1].subject == "Emergency calling: 1 new, 0 resolved"
     mend_recipients(watched, one)
 
 
@@ -199,12 +200,12 @@ def test_a_crash_around_the_mail_repeats_nothing(watched: Stage, *, noted: bool)
         if not noted:
             connection.execute(update(validation_runs).where(validation_runs.c.id == made.id).values(told=False))
             connection.execute(delete(validation_standing).where(validation_standing.c.agent_id == agent.id))
-            lost = {"run_id": made.id, "agent_id": agent.id, "code": "recipients.none", "what": "broke"}
+            lost = {"run_id": made.id, "agent_id": agent.id, "code": "recipients.none", "what": "new"}
             connection.execute(insert(validation_changes).values(lost))
     with watched.connector.store.write() as connection:
         connection.execute(delete(effects).where(effects.c.kind == "tell_administrators"))
     again = TellAdministrators(made.id, (ADMIN,), watched.clock.now() + validation.TELL_FOR)
-    watched.connector.desk.ask([again], "")
+    watched.connector.handler.ask([again], "")
     watched.settle()
     validate(watched)
     assert len(watched.mails) == 2, "the effect's id is the run's own"
@@ -212,7 +213,7 @@ def test_a_crash_around_the_mail_repeats_nothing(watched: Stage, *, noted: bool)
     mend_recipients(watched, agent)
 
 
-def test_an_agent_who_left_is_not_told_as_mended(watched: Stage) -> None:
+def test_an_agent_who_left_is_not_reported_as_resolved(watched: Stage) -> None:
     agent = watched.agents()[0]
     break_recipients(watched, agent)
     validate(watched)
@@ -239,7 +240,7 @@ def test_what_concerns_everybody_is_told_and_counted_as_nobody(watched: Stage) -
     assert before
     assert after
     assert (after.agents, after.ready) == (before.agents, before.ready)
-    assert watched.mails[1].subject == "Emergency calling: 1 newly broken, 0 mended"
+    assert watched.mails[1].subject == "Emergency calling: 1 new, 0 resolved"
     assert "everybody: webhook.step_disabled" in texts(watched)[1]
 
     watched.connector.dataverse._sleep = lambda _seconds: None
@@ -250,7 +251,7 @@ def test_what_concerns_everybody_is_told_and_counted_as_nobody(watched: Stage) -
 
     watched.sandbox.dataverse.change("sdkmessageprocessingstep", step, statecode=0)
     validate(watched)
-    assert watched.mails[2].subject == "Emergency calling: 0 newly broken, 1 mended"
+    assert watched.mails[2].subject == "Emergency calling: 0 new, 1 resolved"
     steps.delete("sdkmessageprocessingstep", step)
 
 
@@ -301,22 +302,22 @@ def test_what_the_administrators_know_is_kept_on_both_engines(store_url: str) ->
     known = {"a": frozenset({"number.none", "mailbox.missing"}), "b": frozenset({"recipients.none"})}
     now = {EVERYBODY: frozenset({"sender.missing"}), "a": frozenset({"mailbox.missing"}), "c": frozenset[str]()}
     with store.write() as connection:
-        validations.record(connection, Run("first", START, 2, 0, first=True, told=True), compare({}, known), [])
+        history.record(connection, Run("first", START, 2, 0, first=True, told=True), compare({}, known), [])
     for name in ("refused", "second"):
         with store.write() as connection:
-            before = validations.standing(connection)
+            before = history.standing(connection)
             made = Run(name, START, 2, 1, first=False)
-            validations.record(connection, made, compare(before, now), before.keys() - now.keys())
+            history.record(connection, made, compare(before, now), before.keys() - now.keys())
     with store.write() as connection:
-        assert validations.find(connection, "refused") is None
-        assert validations.find(connection, "second") == (
+        assert history.find(connection, "refused") is None
+        assert history.find(connection, "second") == (
             made,
-            [Change(EVERYBODY, "sender.missing", "broke"), Change("a", "number.none", "mended")],
+            [Change(EVERYBODY, "sender.missing", "new"), Change("a", "number.none", "resolved")],
         )
         for _ in range(2):
-            validations.mark_told(connection, "second")
-        assert validations.standing(connection) == {agent: codes for agent, codes in now.items() if codes}
-        assert validations.find(connection, "second") == (replace(made, told=True), [])
+            history.mark_told(connection, "second")
+        assert history.standing(connection) == {agent: codes for agent, codes in now.items() if codes}
+        assert history.find(connection, "second") == (replace(made, told=True), [])
     store.close()
 
 

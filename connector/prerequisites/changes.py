@@ -1,5 +1,4 @@
-"""Validations of everybody, and what has changed since they were last told of: who newly lacks something, and who is
-mended. Pure."""
+"""What changed between two validations of everybody: findings that are new, and findings that are resolved. Pure."""
 
 from __future__ import annotations
 
@@ -32,19 +31,19 @@ class Run:
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """One code that an agent newly has ("broke"), or no longer has ("mended")."""
+    """One code that an agent newly has, or no longer has."""
 
     agent_id: str
     code: str
-    what: Literal["broke", "mended"]
+    what: Literal["new", "resolved"]
 
 
 def compare(before: Standing, now: Standing) -> list[Change]:
-    """Every change of those who are in `now`, where those who are ready have no codes. Who is gone is not mended."""
+    """Every change of the agents in `now`. Agents who were removed are not reported as resolved."""
     nothing: frozenset[str] = frozenset()
     changes = []
     for agent_id, today in now.items():
         then = before.get(agent_id, nothing)
-        changes += [Change(agent_id, code, "broke") for code in today - then]
-        changes += [Change(agent_id, code, "mended") for code in then - today]
+        changes += [Change(agent_id, code, "new") for code in today - then]
+        changes += [Change(agent_id, code, "resolved") for code in then - today]
     return sorted(changes)

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from connector.calls.effects import Effect, effect_id, from_json, to_json
+from connector.calls.effects import KINDS, Asked, Effect, effect_id, from_json, to_json
+from connector.calls.model import AgentState
+from connector.directory.reader import Briefing
 from connector.logs import log
 from connector.store.calls import insert_all_new
 from connector.store.schema import effects
@@ -24,26 +26,35 @@ CLAIM = timedelta(seconds=5)
 """How long a claim holds, renewed at a third of that; another machine goes on after this time at the latest."""
 UNREADABLE_WAIT = timedelta(minutes=5)
 _UNCLAIMED: dict[str, Any] = {"owner": None, "claimed_until": None}
-TIMERS = ("close_window", "guard_call", "offer_numbers")
-"""Effects that no call waits for: they do not hold up forgetting."""
-
+_LETTING_GO = tuple(name for name, kind in KINDS.items() if not kind.holds_up_forgetting)
 
 Recorded = Callable[[Connection], None]
 """What is to be stored in the same transaction that marks an effect done."""
-IN_LANES = ("set_do_not_disturb", "restore_presence")
-"""Changes of one agent's presence, which must not overtake each other."""
+Kind_co = TypeVar("Kind_co", bound=Asked, covariant=True)
 
 
 @dataclass(frozen=True)
-class Claim:
-    """An effect that this worker alone may perform until `until`."""
+class Known:
+    """What was read and decided when an effect was asked for, a moment ago: it need not be read again."""
+
+    state: AgentState
+    briefing: Briefing
+
+
+@dataclass(frozen=True)
+class Claim(Generic[Kind_co]):
+    """An effect that this worker alone may perform while its claim holds.
+
+    `known` is there for an effect that was asked for and claimed in one go, None for one that was claimed later.
+    """
 
     id: str
     agent_id: str
-    effect: Effect
+    effect: Kind_co
     attempts: int
     asked_at: datetime
     fence: int
+    known: Known | None = None
 
     @property
     def repeated(self) -> bool:
@@ -51,37 +62,71 @@ class Claim:
         return self.attempts > 0 or self.fence > 1
 
 
-def ask(connection: Connection, agent_id: str, wanted: Sequence[Effect], at: datetime, owner: str) -> list[Claim]:
+AnyClaim = Claim[Effect]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the process that stored effects does next: `claims` it performs at once; `lanes` are those (by agent) in
+    which one of the effects waits behind another."""
+
+    claims: tuple[AnyClaim, ...] = ()
+    lanes: frozenset[str] = frozenset()
+
+    def __add__(self, other: Stored) -> Stored:
+        return Stored(self.claims + other.claims, self.lanes | other.lanes)
+
+
+def ask(
+    connection: Connection,
+    agent_id: str,
+    wanted: Sequence[Effect],
+    at: datetime,
+    owner: str,
+    known: Known | None = None,
+    *,
+    lane_free: bool = False,
+) -> Stored:
     """Stores effects; one that was asked for before is not stored again.
 
     Those that can be performed at once are claimed for `owner` right away, so that the process that stored them needs
-    no other look at the table.
+    no other look at the table. `lane_free`: the caller knows that nothing is under way in the agent's lane.
     """
-    rows, claims = [], {}
-    for effect in wanted:
-        due = getattr(effect, "due", at)
-        lane = f"presence/{agent_id}" if effect.kind in IN_LANES else None
-        claimed = due <= at and not (lane and _occupied(connection, lane))
-        row = {
-            "id": effect_id(effect),
-            "call_id": effect.call_id,
-            "agent_id": agent_id,
-            "kind": effect.kind,
-            "lane": lane,
-            "payload": to_json(effect),
-            "status": "pending",
-            "run_at": due,
-            "asked_at": at,
-            "attempts": 0,
-            "owner": owner if claimed else None,
-            "claimed_until": at + CLAIM if claimed else None,
-            "fence": 1 if claimed else 0,
-        }
-        rows.append(row)
-        if claimed:
-            claims[row["id"]] = Claim(effect_id(effect), agent_id, effect, 0, at, 1)
-    new = insert_all_new(connection, effects, rows) if rows else set()
-    return [claim for key, claim in claims.items() if key in new]
+    if not wanted:
+        return Stored()
+    occupied = not lane_free and any(effect.in_lane for effect in wanted) and _occupied(connection, _lane(agent_id))
+    claims = {
+        effect_id(effect): Claim(effect_id(effect), agent_id, effect, 0, at, 1, known)
+        for effect in wanted
+        if effect.starts_at(at) <= at and not (effect.in_lane and occupied)
+    }
+    rows = [_row(effect, agent_id, at, owner if effect_id(effect) in claims else None) for effect in wanted]
+    new = insert_all_new(connection, effects, rows)
+    return Stored(
+        tuple(claim for key, claim in claims.items() if key in new), frozenset([agent_id] if occupied else [])
+    )
+
+
+def _row(effect: Effect, agent_id: str, at: datetime, owner: str | None) -> dict[str, Any]:
+    return {
+        "id": effect_id(effect),
+        "call_id": effect.call_id,
+        "agent_id": agent_id,
+        "kind": effect.kind,
+        "lane": _lane(agent_id) if effect.in_lane else None,
+        "payload": to_json(effect),
+        "status": "pending",
+        "run_at": effect.starts_at(at),
+        "asked_at": at,
+        "attempts": 0,
+        "owner": owner,
+        "claimed_until": at + CLAIM if owner else None,
+        "fence": 1 if owner else 0,
+    }
+
+
+def _lane(agent_id: str) -> str:
+    return f"presence/{agent_id}"
 
 
 def _occupied(connection: Connection, lane: str) -> bool:
@@ -89,9 +134,16 @@ def _occupied(connection: Connection, lane: str) -> bool:
     return connection.execute(before.limit(1)).first() is not None
 
 
+def due_kinds(connection: Connection, at: datetime) -> set[str]:
+    """The kinds of which something is due and nobody's, or waits in its lane: the cheap look of an idle worker."""
+    wanted = (effects.c.status == "pending", effects.c.run_at <= at)
+    unclaimed = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until <= at)
+    return set(connection.execute(select(effects.c.kind).where(*wanted, unclaimed).distinct()).scalars())
+
+
 def claim_due(
     connection: Connection, at: datetime, owner: str, most: int, *, kinds: Sequence[str], busy: Collection[str] = ()
-) -> list[Claim]:
+) -> list[AnyClaim]:
     """Claims effects of some kinds that are due and nobody's, the oldest first; of a lane only its head.
 
     `busy` are those that this process still performs: its own claim on them may have run out.
@@ -152,22 +204,22 @@ def release_all(connection: Connection) -> int:
     ).rowcount
 
 
-def finish(connection: Connection, claim: Claim) -> bool:
+def finish(connection: Connection, claim: AnyClaim) -> bool:
     """Marks an effect done and empties its payload. False: the claim was lost to another worker."""
     return _settle(connection, claim, status="done", payload={}, last_error=None)
 
 
-def fail(connection: Connection, claim: Claim, error: str) -> bool:
+def fail(connection: Connection, claim: AnyClaim, error: str) -> bool:
     """Marks an effect failed for good. `error` must be free of personal data. False: the claim was lost."""
     return _settle(connection, claim, status="failed", payload={}, last_error=error[:300])
 
 
-def retry(connection: Connection, claim: Claim, run_at: datetime, error: str) -> bool:
+def retry(connection: Connection, claim: AnyClaim, run_at: datetime, error: str) -> bool:
     """Lets an effect be tried again from `run_at`. False: the claim was lost."""
     return _settle(connection, claim, run_at=run_at, attempts=claim.attempts + 1, last_error=error[:300])
 
 
-def _settle(connection: Connection, claim: Claim, **values: Any) -> bool:
+def _settle(connection: Connection, claim: AnyClaim, **values: Any) -> bool:
     own = (effects.c.id == claim.id, effects.c.fence == claim.fence, effects.c.status == "pending")
     return connection.execute(update(effects).where(*own).values(**_UNCLAIMED, **values)).rowcount == 1
 
@@ -178,15 +230,10 @@ def next_due(connection: Connection) -> datetime | None:
     return connection.execute(select(when).where(effects.c.status == "pending").order_by(when).limit(1)).scalar()
 
 
-def followed(connection: Connection, claim: Claim) -> bool:
-    """Whether another effect waits behind this one in its lane."""
-    return claim.effect.kind in IN_LANES and _occupied(connection, f"presence/{claim.agent_id}")
-
-
 def unfinished(connection: Connection, agent_id: str) -> bool:
     """Whether something that a call waits for is still to be done."""
     pending = select(effects.c.id).where(
-        effects.c.agent_id == agent_id, effects.c.status == "pending", effects.c.kind.not_in(TIMERS)
+        effects.c.agent_id == agent_id, effects.c.status == "pending", effects.c.kind.not_in(_LETTING_GO)
     )
     return connection.execute(pending.limit(1)).first() is not None
 

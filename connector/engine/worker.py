@@ -1,6 +1,6 @@
 """Performs effects: those just asked for at once, all others when they are due, each until it is done or given up.
 
-Kinds of effects have threads of their own, so that a slow Dataverse cannot hold up a message.
+Each pool of `connector.calls.effects` has threads of its own, so that a slow Dataverse cannot hold up a message.
 """
 
 from __future__ import annotations
@@ -16,59 +16,49 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from connector.calls.effects import KINDS, POOLS, PRESENCE, Pool
 from connector.calls.events import EffectFailed
-from connector.desk import Desk
+from connector.engine import outbox
+from connector.engine.handler import Handler
+from connector.engine.outbox import AnyClaim, Recorded, Stored
 from connector.errors import AuthenticationError, ConnectorError, GivenUp, RetryLater
 from connector.logs import log, where
 from connector.metrics import effect_seconds, effects
-from connector.store import outbox
-from connector.store.outbox import Claim, Recorded
 
-POOLS = {
-    "messages": (48, ("notify",)),
-    "callbacks": (16, ("redirect",)),
-    "mailbox": (16, ("send_from_mailbox",)),
-    "inquiries": (16, ("look_up_agent", "read_announcement")),
-    "presence": (16, outbox.IN_LANES),
-    "timers": (8, outbox.TIMERS),
-    "tidying": (2, ("delete_sent_email", "tell_administrators")),
-}
-"""Threads by what they wait for: a service that hangs must hold up only what needs it. A number never leaves late
-because presence cannot be set, and a callback never waits behind messages."""
-POOL_OF = {kind: name for name, (_, kinds) in POOLS.items() for kind in kinds}
 LOOK_SECONDS = 0.5
 """How often the outbox is looked at for what has become due."""
 RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LONGEST_WISH = 300.0
 """A service may ask for a longer pause; a notice that waits longer than this would be of no use."""
-GIVE_UP = timedelta(hours=24)
 
-Performed = tuple[Claim, Recorded | None]
+Performed = tuple[AnyClaim, Recorded | None]
 
 
 class Perform(Protocol):
     """What performs effects: raises RetryLater where it may succeed later, another ConnectorError where never."""
 
-    def __call__(self, claim: Claim) -> Recorded | None: ...
+    def __call__(self, claim: AnyClaim) -> Recorded | None: ...
 
-    def last_look(self, claim: Claim) -> Recorded | None:
+    def last_look(self, claim: AnyClaim) -> Recorded | None:
         """Asked once an effect's time is over. Raises GivenUp unless it turns out to be done."""
 
 
 class Worker:
     """The threads that perform effects, in this process."""
 
-    def __init__(self, desk: Desk, perform: Perform) -> None:
-        self._desk = desk
+    def __init__(self, handler: Handler, perform: Perform) -> None:
+        self._handler = handler
         self._perform = perform
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._drained = threading.Event()
-        self._busy: dict[str, Claim] = {}
+        self._busy: dict[str, AnyClaim] = {}
+        self._lanes: set[str] = set()
+        """Agents in whose lane something waits behind what is under way."""
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
-        self._pools = {name: ThreadPoolExecutor(threads, name) for name, (threads, _) in POOLS.items()}
+        self._pools = {pool: ThreadPoolExecutor(pool.threads, pool.name) for pool in POOLS}
         self._performed: SimpleQueue[Performed | None] = SimpleQueue()
         self._looking = threading.Thread(target=self._look, name="outbox", daemon=True)
         self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
@@ -76,11 +66,11 @@ class Worker:
 
     def start(self) -> None:
         """Takes up whatever an earlier process left undone, then everything new."""
-        if self._desk.store.is_sqlite:
+        if self._handler.store.is_sqlite:
             # The one process of a SQLite store has just begun: claims of its predecessor hold nothing.
-            with self._desk.store.write() as connection:
+            with self._handler.store.write() as connection:
                 outbox.release_all(connection)
-        self._desk.hand_effects_to(self.take)
+        self._handler.hand_effects_to(self.take)
         for thread in (self._looking, self._renewing, self._settling):
             thread.start()
 
@@ -103,14 +93,19 @@ class Worker:
         """Whether all threads that must run do."""
         return all(thread.is_alive() for thread in (self._looking, self._renewing, self._settling))
 
-    def take(self, claims: Sequence[Claim]) -> None:
+    def take(self, stored: Stored) -> None:
         """Performs effects that are claimed for this process; called right after their commit."""
+        with self._lock:
+            self._lanes |= stored.lanes
+        self._begin(stored.claims)
+
+    def _begin(self, claims: Sequence[AnyClaim]) -> None:
         for claim in claims:
             with self._lock:
                 if self._stopping.is_set() or claim.id in self._busy:
                     continue
                 self._busy[claim.id] = claim
-            self._pools[POOL_OF[claim.effect.kind]].submit(self._run, claim)
+            self._pools[claim.effect.pool].submit(self._run, claim)
 
     def idle(self) -> bool:
         """Whether nothing is being performed and nothing is due."""
@@ -118,34 +113,38 @@ class Worker:
             with self._lock:
                 if self._busy:
                     return False
-            with self._desk.store.read() as connection:
+            with self._handler.store.read() as connection:
                 due = outbox.next_due(connection)
-        return due is None or due > self._desk.clock.now()
+        return due is None or due > self._handler.clock.now()
 
     def _look(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 with self._claiming:
-                    self.take(self._claim())
+                    self._begin(self._claim())
             except Exception as error:  # noqa: BLE001 (the loop must outlive whatever the database does)
                 log().error("outbox_out_of_reach", error=type(error).__name__, where=where(error))
                 self._stopping.wait(LOOK_SECONDS)
             self._wake.wait(LOOK_SECONDS)
 
-    def _claim(self) -> list[Claim]:
-        """Claims what is due, of each pool as much as it has threads free: slow effects must not crowd out others."""
+    def _claim(self) -> list[AnyClaim]:
+        """Claims what is due, for each pool as much as it has threads free: slow effects must not crowd out others."""
+        now, owner = self._handler.clock.now(), self._handler.owner
+        with self._handler.store.read() as connection:
+            due = _by_pool(outbox.due_kinds(connection, now))
         with self._lock:
+            if PRESENCE not in due:
+                self._lanes.clear()
             held = list(self._busy)
-            busy = Counter(POOL_OF[claim.effect.kind] for claim in self._busy.values())
-        due: list[Claim] = []
-        now, owner = self._desk.clock.now(), self._desk.owner
-        with self._desk.store.write() as connection:
-            for name, (threads, kinds) in POOLS.items():
-                if busy[name] < threads:
-                    room = threads - busy[name]
-                    due += outbox.claim_due(connection, now, owner, room, kinds=kinds, busy=held)
-        return due
+            busy = Counter(claim.effect.pool for claim in self._busy.values())
+        claims: list[AnyClaim] = []
+        if due:
+            with self._handler.store.write() as connection:
+                for pool, kinds in due.items():
+                    if (room := pool.threads - busy[pool]) > 0:
+                        claims += outbox.claim_due(connection, now, owner, room, kinds=kinds, busy=held)
+        return claims
 
     def _renew(self) -> None:
         while not self._drained.wait(RENEW_SECONDS):
@@ -153,19 +152,19 @@ class Worker:
                 with self._lock:
                     held = list(self._busy)
                 if held:
-                    with self._desk.store.write() as connection:
-                        outbox.renew(connection, self._desk.owner, held, self._desk.clock.now())
+                    with self._handler.store.write() as connection:
+                        outbox.renew(connection, self._handler.owner, held, self._handler.clock.now())
             except Exception as error:  # noqa: BLE001 (without this thread every claim would run out)
                 log().error("claims_not_renewed", error=type(error).__name__, where=where(error))
 
     def _release(self) -> None:
         try:
-            with self._desk.store.write() as connection:
-                outbox.release(connection, self._desk.owner, list(self._busy))
+            with self._handler.store.write() as connection:
+                outbox.release(connection, self._handler.owner, list(self._busy))
         except ConnectorError as error:
             log().error("claims_not_released", problem=str(error))
 
-    def _run(self, claim: Claim) -> None:
+    def _run(self, claim: AnyClaim) -> None:
         settled = True
         try:
             settled = self._attempt(claim)
@@ -175,14 +174,18 @@ class Worker:
             if settled:
                 self._let_go(claim)
 
-    def _let_go(self, claim: Claim) -> None:
+    def _let_go(self, claim: AnyClaim) -> None:
+        """The effect is no longer this process's; what waits behind it in its lane can be begun."""
         with self._lock:
             self._busy.pop(claim.id, None)
+            followed = claim.effect.in_lane and claim.agent_id in self._lanes
+        if followed:
+            self._wake.set()
 
-    def _attempt(self, claim: Claim) -> bool:
+    def _attempt(self, claim: AnyClaim) -> bool:
         """Performs an effect; whether it is settled, too, and not left to the thread that settles."""
-        give_up = getattr(claim.effect, "give_up_at", claim.asked_at + GIVE_UP)
-        overdue = claim.attempts > 0 and self._desk.clock.now() >= give_up
+        give_up = claim.effect.ends_at(claim.asked_at)
+        overdue = claim.attempts > 0 and self._handler.clock.now() >= give_up
         try:
             record = self._perform.last_look(claim) if overdue else self._perform(claim)
         except (RetryLater, AuthenticationError) as error:
@@ -222,28 +225,24 @@ class Worker:
                     self._mark([performed])
 
     def _mark_done(self, batch: Sequence[Performed]) -> None:
-        followed = False
         # In the order in which claims are renewed, so that the two cannot wait for each other.
         ordered = sorted(batch, key=lambda performed: performed[0].id)
-        with self._desk.store.write() as connection:
+        with self._handler.store.write() as connection:
             for claim, record in ordered:
                 if outbox.finish(connection, claim) and record:
                     record(connection)
-                followed |= outbox.followed(connection, claim)
-        if followed:
-            self._wake.set()
-        now = self._desk.clock.now()
+        now = self._handler.clock.now()
         for claim, _ in batch:
             seconds = (now - claim.asked_at).total_seconds()
             effects.labels(claim.effect.kind, "done").inc()
             effect_seconds.labels(claim.effect.kind).observe(seconds)
             log().info("effect_done", effect=claim.effect.kind, call_id=claim.effect.call_id, seconds=round(seconds, 4))
 
-    def _again(self, claim: Claim, error: ConnectorError, give_up: datetime) -> None:
-        now = self._desk.clock.now()
+    def _again(self, claim: AnyClaim, error: ConnectorError, give_up: datetime) -> None:
+        now = self._handler.clock.now()
         wait = pause(claim, error)
         run_at = min(now + timedelta(seconds=wait), max(give_up, now))
-        with self._desk.store.write() as connection:
+        with self._handler.store.write() as connection:
             outbox.retry(connection, claim, run_at, str(error))
         effects.labels(claim.effect.kind, "again").inc()
         log().warning(
@@ -251,7 +250,7 @@ class Worker:
             seconds=round((run_at - now).total_seconds(), 1), problem=str(error),
         )  # fmt: skip
 
-    def _failed(self, claim: Claim, error: ConnectorError) -> None:
+    def _failed(self, claim: AnyClaim, error: ConnectorError) -> None:
         """Marks an effect failed and lets `decide` find another way, in one transaction."""
 
         def settle(connection: Connection) -> bool:
@@ -259,23 +258,26 @@ class Worker:
 
         if claim.agent_id:
             refused = not isinstance(error, GivenUp)
-            event = EffectFailed(claim.agent_id, claim.effect, self._desk.clock.now(), refused)
-            self._desk.handle(event, settle=settle)
+            event = EffectFailed(claim.agent_id, claim.effect, self._handler.clock.now(), refused)
+            self._handler.handle(event, settle=settle)
         else:
-            with self._desk.store.write() as connection:
+            with self._handler.store.write() as connection:
                 settle(connection)
         outcome = "given_up" if isinstance(error, GivenUp) else "failed"
         effects.labels(claim.effect.kind, outcome).inc()
         log().error("effect_failed", effect=claim.effect.kind, call_id=claim.effect.call_id, problem=str(error))
 
 
-def pause(claim: Claim, error: ConnectorError) -> float:
-    """Seconds until the next try: what the service asks for, else growing from one second, with jitter.
+def _by_pool(kinds: set[str]) -> dict[Pool, list[str]]:
+    """The kinds, in the order of their pools."""
+    wanted = {pool: sorted(name for name in kinds if name in KINDS and KINDS[name].pool == pool) for pool in POOLS}
+    return {pool: names for pool, names in wanted.items() if names}
 
-    A timer's own wish is the time until it is due, so that one is not cut.
-    """
+
+def pause(claim: AnyClaim, error: ConnectorError) -> float:
+    """Seconds until the next try: what the service asks for, else growing from one second, with jitter."""
     wish = error.retry_after if isinstance(error, RetryLater) else None
     if wish is not None:
-        return wish if POOL_OF[claim.effect.kind] in ("timers", "tidying") else min(wish, LONGEST_WISH)
+        return wish if claim.effect.patient else min(wish, LONGEST_WISH)
     longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(claim.attempts, 10))
     return longest * random.uniform(0.75, 1.25)  # noqa: S311 (jitter)

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from connector.directory.ahead import ahead
+from connector.directory.prefetch import prefetched
 
 
 def test_items_come_in_order() -> None:
-    assert list(ahead(iter(range(100)))) == list(range(100))
-    assert list(ahead(iter([]))) == []
+    assert list(prefetched(iter(range(100)))) == list(range(100))
+    assert list(prefetched(iter([]))) == []
 
 
 def test_one_item_is_fetched_meanwhile_and_no_more() -> None:
@@ -26,7 +26,7 @@ def test_one_item_is_fetched_meanwhile_and_no_more() -> None:
             fetched[number].set()
             yield number
 
-    with closing(ahead(items())) as pages:
+    with closing(prefetched(items())) as pages:
         for page in pages:
             if page + 1 < 4:
                 assert fetched[page + 1].wait(5), "the next one is fetched while this one is dealt with"
@@ -38,7 +38,7 @@ def test_an_error_is_raised_where_the_item_is_waited_for() -> None:
         yield 1
         raise ValueError("no second page")
 
-    pages = ahead(items())
+    pages = prefetched(items())
     assert next(pages) == 1
     with pytest.raises(ValueError, match="no second page"):
         next(pages)
@@ -46,7 +46,7 @@ def test_an_error_is_raised_where_the_item_is_waited_for() -> None:
 
 def test_leaving_early_ends_the_thread() -> None:
     others = set(threading.enumerate())  # of tests before, which may still be ending
-    with closing(ahead(iter(range(1000)))) as pages:
+    with closing(prefetched(iter(range(1000)))) as pages:
         assert next(pages) == 0
         (thread,) = set(threading.enumerate()) - others
     thread.join(5)

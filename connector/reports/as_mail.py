@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from connector.drift import EVERYBODY, Change, Run
 from connector.notifications.message import Message
 from connector.notifications.plain import plain
+from connector.prerequisites.changes import EVERYBODY, Change, Run
 
 MOST = 200
 """Changes named in one mail; more are counted. Behind so many stands one cause, which the report shows better."""
@@ -15,18 +15,18 @@ MOST = 200
 
 def compose(run: Run, changes: Sequence[Change], names: Mapping[str, str]) -> Message:
     """The mail about a run. `names` are the agents' names by id."""
-    broke = [change for change in changes if change.what == "broke"]
-    mended = [change for change in changes if change.what == "mended"]
+    new = [change for change in changes if change.what == "new"]
+    resolved = [change for change in changes if change.what == "resolved"]
     counts = f"{run.ready} of {run.agents} agents are ready to call for help, {run.agents - run.ready} are not."
     if run.first:
         subject = f"Emergency calling: {run.ready} of {run.agents} agents are ready"
-        parts = [_part("Wrong for everybody", [change for change in broke if change.agent_id == EVERYBODY], names)]
-        parts += ["<p>This is the first validation. From now on only what changes is told.</p>"]
+        parts = [_part("Wrong for everybody", [change for change in new if change.agent_id == EVERYBODY], names)]
+        parts += ["<p>This is the first validation. From now on a mail comes only when something changes.</p>"]
     else:
-        subject = f"Emergency calling: {len(broke)} newly broken, {len(mended)} mended"
-        parts = [_part("Newly broken", broke, names), _part("Mended", mended, names)]
-    told = "<p><code>emergency-connector validate</code> tells why and what to do, code by code.</p>"
-    text = f"<p>{counts}</p>{''.join(parts)}{told}"
+        subject = f"Emergency calling: {len(new)} new, {len(resolved)} resolved"
+        parts = [_part("New", new, names), _part("Resolved", resolved, names)]
+    hint = "<p>Run <code>emergency-connector validate</code> for the cause of each code and what to do about it.</p>"
+    text = f"<p>{counts}</p>{''.join(parts)}{hint}"
     return Message(subject, plain(text), text)
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.drift import EVERYBODY, Change, Run, compare
-from connector.notifications.drift import MOST, compose
+from connector.prerequisites.changes import EVERYBODY, Change, Run, compare
+from connector.reports.as_mail import MOST, compose
 
 STANDINGS = st.dictionaries(
     st.sampled_from("abcd"),
@@ -17,13 +17,13 @@ STANDINGS = st.dictionaries(
 RUN = Run("run", datetime(2026, 3, 2, 5, tzinfo=UTC), 10, 8, first=False)
 
 
-def test_what_is_new_broke_and_what_is_gone_was_mended() -> None:
+def test_what_came_is_new_and_what_is_gone_is_resolved() -> None:
     before = {"a": frozenset({"mailbox.missing"}), "b": frozenset({"number.none"})}
     now = {"a": frozenset({"mailbox.missing", "recipients.none"}), "b": frozenset[str]()}
-    assert compare(before, now) == [Change("a", "recipients.none", "broke"), Change("b", "number.none", "mended")]
+    assert compare(before, now) == [Change("a", "recipients.none", "new"), Change("b", "number.none", "resolved")]
 
 
-def test_an_agent_who_left_is_not_mended() -> None:
+def test_an_agent_who_left_is_not_resolved() -> None:
     assert compare({"a": frozenset({"mailbox.missing"})}, {"b": frozenset()}) == []
 
 
@@ -34,7 +34,7 @@ def test_the_changes_lead_from_one_to_the_other(
     reached = {(agent, code) for agent, codes in before.items() if agent in now for code in codes}
     for change in compare(before, now):
         place = (change.agent_id, change.code)
-        reached = reached | {place} if change.what == "broke" else reached - {place}
+        reached = reached | {place} if change.what == "new" else reached - {place}
     assert reached == {(agent, code) for agent, codes in now.items() for code in codes}
 
 
@@ -44,9 +44,9 @@ def test_nothing_changed_is_nothing_to_tell(standing: dict[str, frozenset[str]])
 
 
 def test_the_mail_names_who_and_what() -> None:
-    changes = [Change("a", "recipients.none", "broke"), Change("b", "number.none", "mended")]
+    changes = [Change("a", "recipients.none", "new"), Change("b", "number.none", "resolved")]
     message = compose(RUN, changes, {"a": "Ada <Example>"})
-    assert message.subject == "Emergency calling: 1 newly broken, 1 mended"
+    assert message.subject == "Emergency calling: 1 new, 1 resolved"
     assert "Ada <Example>: recipients.none" in message.plain
     assert "a user who is gone: number.none" in message.plain
     assert "Ada &lt;Example&gt;" in message.html
@@ -54,7 +54,7 @@ def test_the_mail_names_who_and_what() -> None:
 
 
 def test_very_many_changes_are_counted() -> None:
-    changes = [Change(f"agent-{number}", "mailbox.missing", "broke") for number in range(MOST + 7)]
+    changes = [Change(f"agent-{number}", "mailbox.missing", "new") for number in range(MOST + 7)]
     assert "and 7 more" in compose(RUN, changes, {}).plain
 
 
@@ -65,9 +65,9 @@ def test_what_concerns_everybody_comes_before_very_many_agents() -> None:
 
 
 def test_the_first_mail_is_a_summary() -> None:
-    broke = [Change(EVERYBODY, "sender.missing", "broke"), Change("a", "number.none", "broke")]
-    message = compose(Run("run", RUN.at, 10, 8, first=True), broke, {})
+    new = [Change(EVERYBODY, "sender.missing", "new"), Change("a", "number.none", "new")]
+    message = compose(Run("run", RUN.at, 10, 8, first=True), new, {})
     assert message.subject == "Emergency calling: 8 of 10 agents are ready"
     assert "everybody: sender.missing" in message.plain
     assert "number.none" not in message.plain
-    assert "everybody" not in compose(Run("run", RUN.at, 10, 8, first=True), broke[1:], {}).plain
+    assert "everybody" not in compose(Run("run", RUN.at, 10, 8, first=True), new[1:], {}).plain

@@ -1,7 +1,7 @@
 """Keeps the validations, and what of them the administrators know. Inside the caller's transaction.
 
 A validation is compared with what the administrators were last told, not with the one before it. So what a lost mail
-told of is told by the next one, unless it has been mended meanwhile.
+told of is told by the next one, unless it has been resolved meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from connector.drift import Change, Run, Standing
+from connector.prerequisites.changes import Change, Run, Standing
 from connector.store.directory_schema import validation_changes, validation_runs, validation_standing
 from connector.store.schema import effects
 
@@ -75,7 +75,7 @@ def mark_told(connection: Connection, run_id: str) -> None:
         return
     changed = select(changes.c.agent_id, changes.c.code).where(changes.c.run_id == run_id)
     connection.execute(delete(known).where(tuple_(known.c.agent_id, known.c.code).in_(changed)))
-    connection.execute(insert(known).from_select(["agent_id", "code"], changed.where(changes.c.what == "broke")))
+    connection.execute(insert(known).from_select(["agent_id", "code"], changed.where(changes.c.what == "new")))
     connection.execute(delete(changes).where(changes.c.run_id == run_id))
     at = connection.execute(select(runs.c.at).where(runs.c.id == run_id)).scalar_one()
     connection.execute(delete(runs).where(runs.c.at < at - RUNS_KEPT))

@@ -10,7 +10,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
+def prefetched(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Gives the items in order; one thread fetches at most one item ahead. What `items` raises is raised here.
 
     Close it (`contextlib.closing`) when leaving early: the thread then ends after the item it is at.
@@ -26,7 +26,7 @@ def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
                 fetched.put((None, error))
 
     # A daemon: a program that ends must not wait for an answer that may take minutes.
-    Thread(target=fetch, name="ahead", daemon=True).start()
+    Thread(target=fetch, name="prefetch", daemon=True).start()
     wanted.put(items)
     try:
         while True:

@@ -10,17 +10,13 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-from connector.calls.effects import derive_id
-from connector.calls.events import Dialled, Ended
-from connector.dataverse.remote_context import NOBODY, RemoteContext, text, time
+from connector.announcements.remote_context import NOBODY, RemoteContext, text, time
 from connector.e164 import e164
-from connector.mappings import EventMapping, Mappings
+from connector.mappings import EventMapping
 
-OLDEST, NEWEST = timedelta(hours=24), timedelta(minutes=2)
-"""How far an announced time may lie behind or before our own clock and still be believed."""
 LONGEST_LOCATION, LONGEST_IDENTITY = 2000, 300
 
 
@@ -40,14 +36,6 @@ class Announcement:
     callback_number: str | None = None
     agent_identity: str | None = None
     problems: tuple[str, ...] = ()
-
-
-def mapping_of(context: RemoteContext, mappings: Mappings) -> EventMapping | None:
-    """Which event of an emergency call a context announces, None if it is none of ours."""
-    for mapping in mappings.events:
-        if mapping.message == context.message and mapping.table in ("", context.table):
-            return mapping
-    return None
 
 
 def from_context(context: RemoteContext, mapping: EventMapping) -> Announcement | None:
@@ -141,49 +129,3 @@ def _identity(raw: Any) -> str | None:
     if identity.startswith("8:"):
         return identity if len(identity) <= LONGEST_IDENTITY and identity.isprintable() else None
     return e164(identity)
-
-
-def call_id(announcement: Announcement) -> str:
-    """Our id of the announced call: the same for every delivery of the same announcement."""
-    key = announcement.call_key or announcement.source
-    return derive_id("call", announcement.agent_id or "", key)
-
-
-def event_of(announcement: Announcement, mappings: Mappings, now: datetime) -> Dialled | Ended | None:
-    """The event that an announcement means; None for a dial that is no emergency, or an end of nobody's call."""
-    if announcement.kind == "ended":
-        if announcement.agent_id is None:
-            return None
-        return Ended(
-            announcement.agent_id,
-            call_id(announcement) if announcement.call_key else None,
-            now,
-            ended_at=_plausible(announcement.at, now),
-            delivery=announcement.source,
-        )
-    dialled = announcement.dialled
-    drill = dialled is not None and mappings.is_drill(dialled)
-    # A number that could not be read counts as an emergency.
-    if dialled is not None and not drill and not mappings.is_emergency(dialled):
-        return None
-    identifier = call_id(announcement)
-    return Dialled(
-        # A call whose agent nobody can read is kept apart from every agent's own.
-        agent_id=announcement.agent_id or f"unnamed/{identifier}",
-        call_id=identifier,
-        at=now,
-        dialled=dialled,
-        dialled_at=_plausible(announcement.at, now),
-        country=announcement.country,
-        location=announcement.location,
-        drill=drill,
-        callback_number=announcement.callback_number,
-        agent_identity=announcement.agent_identity,
-        agent_named=announcement.agent_id is not None,
-    )
-
-
-def _plausible(announced: datetime | None, now: datetime) -> datetime | None:
-    if announced is None or not now - OLDEST <= announced <= now + NEWEST:
-        return None
-    return min(announced, now)

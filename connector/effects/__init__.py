@@ -1,0 +1,1 @@
+"""How each effect is performed: one module an effect, or a few that go together."""
