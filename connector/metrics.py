@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+"""Processor time, memory and open files of this process, where the system is Linux."""
 
 deliveries = Counter(
     "emergency_deliveries_total", "Webhook deliveries by sender and outcome", ["sender", "outcome"], registry=REGISTRY
@@ -28,3 +30,7 @@ sync_failures = Counter(
     "emergency_sync_failures_total", "Syncs that ended with an error, by its kind", ["kind"], registry=REGISTRY
 )
 sync_rows = Counter("emergency_sync_rows_total", "Rows read from Dataverse", ["table"], registry=REGISTRY)
+statements = Counter(
+    "emergency_store_statements_total", "SQL statements, without those that begin and end", ["store"], registry=REGISTRY
+)
+transactions = Counter("emergency_store_transactions_total", "Transactions begun", ["store"], registry=REGISTRY)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import requests
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import (
-    ClientAuthenticationError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
@@ -19,6 +17,7 @@ from azure.core.pipeline.transport import RequestsTransport
 
 from connector.dataverse.tokens import Tokens
 from connector.errors import AuthenticationError, ConnectorError, NotFound, RetryLater, ServiceRejected
+from connector.http import Session
 from connector.settings import Settings
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
@@ -30,7 +29,7 @@ class Access:
 
     settings: Settings
     tokens: Tokens
-    http: requests.Session
+    http: Session
 
     @property
     def credential(self) -> Any:
@@ -71,18 +70,19 @@ def explained(what: str) -> Iterator[None]:
     except (ServiceRequestError, ServiceResponseError) as error:
         raise RetryLater(f"{what} cannot be reached ({type(error).__name__})") from None
     except HttpResponseError as error:
-        raise _refusal(what, error) from None
+        headers: Any = getattr(error.response, "headers", {})
+        code = (error.error.code if error.error else "") or ""
+        raise refusal(what, error.status_code or 0, headers, code) from None
 
 
-def _refusal(what: str, error: HttpResponseError) -> ConnectorError:
-    headers: Any = getattr(error.response, "headers", {})
+def refusal(what: str, status: int, headers: Mapping[str, str], code: str = "") -> ConnectorError:
+    """The error that an answer of ACS means; a code in its headers is the better one."""
     request_id = headers.get("x-ms-request-id") or headers.get("x-ms-client-request-id")
-    status = error.status_code or 0
-    code = headers.get("x-ms-error-code") or (error.error.code if error.error else "") or ""
+    code = headers.get("x-ms-error-code") or code
     told = f"{what} answered {status}{f' ({code})' if code else ''}"
     if status in (408, 429) or status >= 500:
         return RetryLater(f"{told}: busy or out of order", retry_after=_retry_after(headers), request_id=request_id)
-    if isinstance(error, ClientAuthenticationError) or status in (401, 403):
+    if status in (401, 403):
         return AuthenticationError(
             f"{told}: check EMERGENCY_ACS_ACCESS_KEY or the role of the application", request_id=request_id
         )

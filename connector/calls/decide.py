@@ -107,6 +107,26 @@ def _dialled(event: events.Dialled, state: AgentState, facts: Facts, policy: Pol
     return Decision(after, tuple(effects), notes)
 
 
+def needs_number(event: events.Event, state: AgentState, policy: Policy, *, platform_number_taken: bool) -> bool:
+    """Whether a number of the pool would be leased now, if one is free."""
+    if state.leases or not policy.does("callback_number"):
+        return False
+    match event:
+        case events.Dialled():
+            known = state.call(event.call_id)
+            announced = event.callback_number is not None and not platform_number_taken
+            return event.agent_named and not announced and not (known and known.dialled_at)
+        case events.NumberFreed():
+            return bool(_waiting(state)) and state.window_ends_at is not None and state.window_ends_at > event.at
+        case _:
+            return False
+
+
+def _waiting(state: AgentState) -> list[Call]:
+    """The agent's calls that wait for a number of the pool."""
+    return [call for call in state.calls if call.dialled_at and not call.platform_number]
+
+
 def _leases(
     event: events.Dialled, state: AgentState, facts: Facts, policy: Policy, window: datetime
 ) -> tuple[tuple[Lease, ...], tuple[str, ...]]:
@@ -216,8 +236,7 @@ def _callback(event: events.CallbackArrived, state: AgentState, facts: Facts, po
 
 
 def _number_freed(event: events.NumberFreed, state: AgentState, facts: Facts, policy: Policy) -> Decision:
-    waiting = [call for call in state.calls if call.dialled_at and not call.platform_number]
-    window = state.window_ends_at
+    waiting, window = _waiting(state), state.window_ends_at
     if state.leases or not waiting or facts.free_number is None or window is None or window <= event.at:
         return Decision(state)
     call = waiting[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -26,8 +25,6 @@ def serve(
     from connector.service.schedule import Schedule  # noqa: PLC0415
     from connector.service.server import check_certificate, listen, make_server, only_process  # noqa: PLC0415
 
-    # Many threads that each need the interpreter for a moment: shorter turns keep an answer from waiting behind work.
-    sys.setswitchinterval(0.0005)
     chosen = settings.load()
     chosen.require("webhook_secrets", *NEEDED_TO_SERVE)
     check_certificate(certificate, key)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from json import dumps
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -18,6 +20,7 @@ from connector.dataverse.pages import Page
 from connector.dataverse.responses import body, breather, refusal
 from connector.dataverse.tokens import Tokens
 from connector.errors import BadData, EditConflict, NotFound, RetryLater
+from connector.http import Session
 from connector.logs import log
 
 API = "/api/data/v9.2/"
@@ -33,9 +36,7 @@ _backoff = wait_random_exponential(multiplier=0.5, max=30)
 class Dataverse:
     """One environment. Safe to share between threads."""
 
-    def __init__(
-        self, url: str, tokens: Tokens, http: requests.Session, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, url: str, tokens: Tokens, http: Session, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
         self._root = url + API
         self._scope = f"{url}/.default"
@@ -134,15 +135,18 @@ class Dataverse:
         url = path if path.startswith("https://") else self._root + path
         if not self.owns(url):
             raise BadData("Dataverse named a link to another address, which gets no token of ours")
+        if params:
+            url = f"{url}?{urlencode(params)}"
+        sent = {**_HEADERS, **(headers or {}), "Authorization": f"Bearer {token}"}
+        if json is not None:
+            sent["Content-Type"] = "application/json"
         try:
-            response = self._http.request(
+            response = self._http.exchange(
                 method,
                 url,
-                params=params,
-                json=json,
-                headers={**_HEADERS, **(headers or {}), "Authorization": f"Bearer {token}"},
+                headers=sent,
+                body=None if json is None else dumps(json).encode(),
                 timeout=(min(CONNECT_SECONDS, timeout), timeout),
-                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise RetryLater(f"Dataverse cannot be reached ({type(error).__name__})") from None

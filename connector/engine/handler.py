@@ -21,7 +21,7 @@ from connector.calls.redelivery import new_dial
 from connector.clock import Clock
 from connector.directory.reader import Briefing, Directory, if_readable
 from connector.engine import outbox
-from connector.engine.facts import gather
+from connector.engine.facts import Gathering
 from connector.engine.outbox import Known, Stored
 from connector.errors import RetryLater
 from connector.logs import log
@@ -55,9 +55,9 @@ class Handler:
         self.owner = str(uuid.uuid4())
         self.to_purge = False
         self._directory = directory
-        self._mappings = mappings
-        self._settings = settings
+        self._template_title = settings.template_title
         self._policy = policy(settings)
+        self._gathering = Gathering(settings, mappings, self._policy)
         self._hand_over: Callable[[Stored], None] = lambda _stored: None
 
     def hand_effects_to(self, take: Callable[[Stored], None]) -> None:
@@ -96,7 +96,7 @@ class Handler:
         self._hand_over(stored)
 
     def _briefing(self, agent_id: str) -> Briefing:
-        found = if_readable(lambda: self._directory.briefing(agent_id, self._settings.template_title))
+        found = if_readable(lambda: self._directory.briefing(agent_id, self._template_title))
         return found or Briefing()
 
     def _decide(
@@ -109,7 +109,7 @@ class Handler:
             event = dial
         if isinstance(event, events.Ended) and _served(connection, event, before):
             return Decision(before, notes=("ended_after_forgetting",))
-        facts = gather(connection, event, before, briefing, self._settings, self._mappings, numbers=numbers)
+        facts = self._gathering.facts(connection, event, before, briefing, numbers=numbers)
         return decide(event, before, facts, self._policy)
 
     def _store(self, connection: Connection, before: AgentState, decision: Decision, briefing: Briefing) -> Stored:
@@ -118,9 +118,9 @@ class Handler:
         freed = [lease for lease in before.leases if lease.id not in {own.id for own in kept}]
         now = self.clock.now()
         if after is None or not after.calls:
-            calls.forget(connection, before.agent_id, now)
+            calls.forget(connection, before.agent_id)
         else:
-            calls.save(connection, before, after, now)
+            calls.save(connection, before, after)
         known = Known(after, briefing) if after else None
         lane_free = not before.calls  # all effects of an agent are forgotten with the calls
         stored = outbox.ask(connection, before.agent_id, decision.effects, now, self.owner, known, lane_free=lane_free)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from connector.calls.effects import KINDS, Asked, Effect, effect_id, from_json, to_json
 from connector.calls.model import AgentState
@@ -28,6 +28,19 @@ UNREADABLE_WAIT = timedelta(minutes=5)
 _UNCLAIMED: dict[str, Any] = {"owner": None, "claimed_until": None}
 _LETTING_GO = tuple(name for name, kind in KINDS.items() if not kind.holds_up_forgetting)
 
+_HELD = update(effects).where(
+    effects.c.id == bindparam("effect"), effects.c.fence == bindparam("held"), effects.c.status == "pending"
+)
+_FINISH = _HELD.values(**_UNCLAIMED, status="done", payload={}, last_error=None)
+_PENDING_IN_LANE = (
+    select(effects.c.id).where(effects.c.lane == bindparam("wanted"), effects.c.status == "pending").limit(1)
+)
+_DUE_KINDS = (
+    select(effects.c.kind)
+    .where(effects.c.status == "pending", effects.c.run_at <= bindparam("now"))
+    .where(or_(effects.c.claimed_until.is_(None), effects.c.claimed_until <= bindparam("now")))
+    .distinct()
+)
 Recorded = Callable[[Connection], None]
 """What is to be stored in the same transaction that marks an effect done."""
 Kind_co = TypeVar("Kind_co", bound=Asked, covariant=True)
@@ -95,21 +108,22 @@ def ask(
     if not wanted:
         return Stored()
     occupied = not lane_free and any(effect.in_lane for effect in wanted) and _occupied(connection, _lane(agent_id))
+    by_id = {effect_id(effect): effect for effect in wanted}
     claims = {
-        effect_id(effect): Claim(effect_id(effect), agent_id, effect, 0, at, 1, known)
-        for effect in wanted
+        key: Claim(key, agent_id, effect, 0, at, 1, known)
+        for key, effect in by_id.items()
         if effect.starts_at(at) <= at and not (effect.in_lane and occupied)
     }
-    rows = [_row(effect, agent_id, at, owner if effect_id(effect) in claims else None) for effect in wanted]
+    rows = [_row(key, effect, agent_id, at, owner if key in claims else None) for key, effect in by_id.items()]
     new = insert_all_new(connection, effects, rows)
     return Stored(
         tuple(claim for key, claim in claims.items() if key in new), frozenset([agent_id] if occupied else [])
     )
 
 
-def _row(effect: Effect, agent_id: str, at: datetime, owner: str | None) -> dict[str, Any]:
+def _row(key: str, effect: Effect, agent_id: str, at: datetime, owner: str | None) -> dict[str, Any]:
     return {
-        "id": effect_id(effect),
+        "id": key,
         "call_id": effect.call_id,
         "agent_id": agent_id,
         "kind": effect.kind,
@@ -130,15 +144,12 @@ def _lane(agent_id: str) -> str:
 
 
 def _occupied(connection: Connection, lane: str) -> bool:
-    before = select(effects.c.id).where(effects.c.lane == lane, effects.c.status == "pending")
-    return connection.execute(before.limit(1)).first() is not None
+    return connection.execute(_PENDING_IN_LANE, {"wanted": lane}).first() is not None
 
 
 def due_kinds(connection: Connection, at: datetime) -> set[str]:
     """The kinds of which something is due and nobody's, or waits in its lane: the cheap look of an idle worker."""
-    wanted = (effects.c.status == "pending", effects.c.run_at <= at)
-    unclaimed = or_(effects.c.claimed_until.is_(None), effects.c.claimed_until <= at)
-    return set(connection.execute(select(effects.c.kind).where(*wanted, unclaimed).distinct()).scalars())
+    return set(connection.execute(_DUE_KINDS, {"now": at}).scalars())
 
 
 def claim_due(
@@ -206,7 +217,7 @@ def release_all(connection: Connection) -> int:
 
 def finish(connection: Connection, claim: AnyClaim) -> bool:
     """Marks an effect done and empties its payload. False: the claim was lost to another worker."""
-    return _settle(connection, claim, status="done", payload={}, last_error=None)
+    return connection.execute(_FINISH, {"effect": claim.id, "held": claim.fence}).rowcount == 1
 
 
 def fail(connection: Connection, claim: AnyClaim, error: str) -> bool:
@@ -220,8 +231,8 @@ def retry(connection: Connection, claim: AnyClaim, run_at: datetime, error: str)
 
 
 def _settle(connection: Connection, claim: AnyClaim, **values: Any) -> bool:
-    own = (effects.c.id == claim.id, effects.c.fence == claim.fence, effects.c.status == "pending")
-    return connection.execute(update(effects).where(*own).values(**_UNCLAIMED, **values)).rowcount == 1
+    settled = _HELD.values(**_UNCLAIMED, **values)
+    return connection.execute(settled, {"effect": claim.id, "held": claim.fence}).rowcount == 1
 
 
 def next_due(connection: Connection) -> datetime | None:

@@ -28,6 +28,8 @@ from connector.metrics import effect_seconds, effects
 LOOK_SECONDS = 0.5
 """How often the outbox is looked at for what has become due."""
 RENEW_SECONDS = outbox.CLAIM.total_seconds() / 3
+GATHER_SECONDS = 0.02
+"""How long performed effects are gathered before they are marked done in one transaction."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LONGEST_WISH = 300.0
 """A service may ask for a longer pause; a notice that waits longer than this would be of no use."""
@@ -204,6 +206,7 @@ class Worker:
         """Marks effects done, as many in one transaction as have been performed meanwhile."""
         last = False
         while not last and (first := self._performed.get()) is not None:
+            self._drained.wait(GATHER_SECONDS)
             batch = [first]
             while not self._performed.empty() and not last:
                 performed = self._performed.get()

@@ -67,9 +67,10 @@ def compose(notice: Notice, subject: str, body: str, *, entity: str) -> Message:
         text = f"<p>{html.escape(_one_line(_opening(notice)))}</p>"
     if notice.drill:
         text = f"<p><strong>{DRILL}</strong></p>{text}"
-    if not _names_all(text, notice):
-        text = _with_block(text, block)
-    return Message(_one_line(_subject(head, notice)), plain(text), text, tuple(shortfalls))
+    read = plain(text)
+    if not _names_all(read, notice):
+        text, read = _with_block(text, block)
+    return Message(_one_line(_subject(head, notice)), read, text, tuple(shortfalls))
 
 
 def _rendered(template: str, data: Data, *, escape: bool) -> tuple[str, bool]:
@@ -122,15 +123,17 @@ def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _names_all(text: str, notice: Notice) -> bool:
-    """Whether a rendered template itself tells callback number and location."""
-    read = plain(text)
+def _names_all(read: str, notice: Notice) -> bool:
+    """Whether a rendered template, as it is read, itself tells callback number and location."""
     wanted = (notice.callback_number, notice.location)
     return all(value and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", read) for value in wanted)
 
 
-def _with_block(text: str, block: list[tuple[str, str, str]]) -> str:
-    """The text with the standard block at its end; in front of a text whose faults would swallow it."""
+def _with_block(text: str, block: list[tuple[str, str, str]]) -> tuple[str, str]:
+    """The text with the standard block at its end; in front of a text whose faults would swallow it.
+
+    As it is, and as it is read.
+    """
     rows = "".join(
         f'<tr><th align="left" style="padding:2px 12px 2px 0">{label}</th><td>{html.escape(value)}</td></tr>'
         for _, label, value in block
@@ -139,7 +142,9 @@ def _with_block(text: str, block: list[tuple[str, str, str]]) -> str:
     ends = [match.start() for match in re.finditer("</body>", text, re.IGNORECASE)]
     joined = text[: ends[-1]] + table + text[ends[-1] :] if ends else text + table
     read = plain(joined)
-    return joined if all(f"{label}: {value}" in read for _, label, value in block) else table + text
+    if all(f"{label}: {value}" in read for _, label, value in block):
+        return joined, read
+    return table + text, plain(table + text)
 
 
 def for_acs(message: Message, sender: str, recipients: tuple[str, ...]) -> dict[str, Any]:

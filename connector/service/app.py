@@ -1,7 +1,4 @@
-"""The FastAPI app. Every answer of success is given after the commit; every fault of ours is 503, never 500.
-
-Dataverse tries once more after 502, 503 and 504 only; Event Grid drops an event for ever after 400, 401, 403 and 413.
-"""
+"""The app: the webhooks, the API of soft-phones, health and metrics."""
 
 from __future__ import annotations
 
@@ -15,20 +12,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+from starlette.routing import Mount, Router
 
 from connector.assembly import Connector
 from connector.directory.sync import ages
 from connector.errors import BadData, ConnectorError, RetryLater
-from connector.logs import log, where
-from connector.metrics import REGISTRY, deliveries, directory_age, pool_free
-from connector.service import event_grid, intake
-from connector.service.access import authenticate, read_body
+from connector.metrics import REGISTRY, directory_age, pool_free
+from connector.service import intake
+from connector.service.access import admitted, authenticate, counted, fault
 from connector.service.location import location_router
 from connector.service.responses import CallAnswer, Panel, panel
-from connector.settings import Settings
+from connector.service.webhooks import webhook_routes
 from connector.store import calls
-
-STRIPPED = "x-ms-dynamics-msg-size-exceeded"
 
 
 class NewCall(BaseModel):
@@ -44,8 +39,16 @@ class NewCall(BaseModel):
     agent_identity: str | None = Field(None, max_length=300, description="ACS identity or number for callbacks")
 
 
-def create_app(connector: Connector) -> FastAPI:
-    """The app of one connector, whose worker runs in the same process."""
+def create_app(connector: Connector) -> Router:
+    """The app of one connector, whose worker runs in the same process: the webhooks, and before all else FastAPI's."""
+    webhooks, api = webhook_routes(connector), _api(connector)
+    for route in webhooks:
+        if "POST" in (route.methods or ()):  # the contract lists them, too
+            api.add_api_route(route.path, route.endpoint, methods=["POST"], name=route.path, tags=["webhooks"])
+    return Router([*webhooks, Mount("/", api)])
+
+
+def _api(connector: Connector) -> FastAPI:
     app = FastAPI(
         title="Emergency connector",
         description="Announces emergency calls of Dynamics 365 agents and tells what their panels show.",
@@ -54,7 +57,6 @@ def create_app(connector: Connector) -> FastAPI:
         redoc_url=None,
     )
     _add_faults(app)
-    _add_webhooks(app, connector)
     _add_calls(app, connector)
     app.include_router(location_router(connector))
     _add_health(app, connector)
@@ -62,76 +64,17 @@ def create_app(connector: Connector) -> FastAPI:
 
 
 def _add_faults(app: FastAPI) -> None:
-    @app.exception_handler(RetryLater)
-    async def busy(_request: Request, error: RetryLater) -> Response:
-        log().error("not_available", problem=str(error))
-        return JSONResponse({"detail": "try again"}, 503, {"Retry-After": "1"})
-
-    @app.exception_handler(BadData)
-    async def unreadable(_request: Request, error: BadData) -> Response:
-        return JSONResponse({"detail": str(error)}, 400)
-
-    @app.exception_handler(Exception)
-    async def broken(_request: Request, error: Exception) -> Response:
-        log().error("broke", error=type(error).__name__, where=where(error))
-        return JSONResponse({"detail": "try again"}, 503, {"Retry-After": "1"})
+    for kind in (RetryLater, BadData, Exception):
+        app.exception_handler(kind)(_fault)
 
 
-async def admitted(request: Request, settings: Settings, sender: str) -> bytes:
-    """The body of a request that may come in. Raises HTTPException, and counts it, for any other."""
-    try:
-        authenticate(request, settings)
-        return await read_body(request, settings.max_body_bytes)
-    except HTTPException as refusal:
-        deliveries.labels(sender, f"refused_{refusal.status_code}").inc()
-        log().warning("delivery_refused", source=sender, status=refusal.status_code)
-        raise
-
-
-def counted(sender: str, error: BadData) -> BadData:
-    """An unreadable body, counted."""
-    deliveries.labels(sender, "refused_400").inc()
-    log().warning("delivery_refused", source=sender, status=400, problem=str(error))
-    return error
+async def _fault(_request: Request, error: Exception) -> Response:
+    return fault(error)
 
 
 def _body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Describes a body that the handler reads itself: a wrong part must not cost the whole announcement."""
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}, "required": True}}
-
-
-def _add_webhooks(app: FastAPI, connector: Connector) -> None:
-    settings = connector.settings
-
-    @app.post("/webhooks/dataverse", tags=["webhooks"])
-    async def dataverse(request: Request) -> CallAnswer:
-        """Takes a RemoteExecutionContext; messages that announce no emergency call are answered and ignored."""
-        body = await admitted(request, settings, "dataverse")
-        try:
-            return await run_in_threadpool(intake.from_dataverse, connector, body, stripped=STRIPPED in request.headers)
-        except BadData as error:
-            raise counted("dataverse", error) from error
-
-    @app.post("/webhooks/eventgrid", tags=["webhooks"])
-    async def eventgrid(request: Request) -> dict[str, str]:
-        """Takes events of ACS: incoming calls, delivery reports, and the question whether we want them."""
-        body = await admitted(request, settings, "eventgrid")
-        try:
-            events = event_grid.read_events(body)
-            code = event_grid.validation_code(events, settings.eventgrid_topic)
-        except BadData as error:
-            raise counted("eventgrid", error) from error
-        if code is not None:
-            return {"validationResponse": code}
-        await run_in_threadpool(event_grid.deal_with, connector, events)
-        return {"status": "accepted"}
-
-    @app.options("/webhooks/eventgrid", include_in_schema=False)
-    async def eventgrid_origin(request: Request) -> Response:
-        """The hand-shake of the CloudEvents schema."""
-        authenticate(request, settings)
-        origin = request.headers.get("webhook-request-origin", "")
-        return Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "1000"})
 
 
 def _add_calls(app: FastAPI, connector: Connector) -> None:

@@ -28,6 +28,7 @@ def make_server(connector: Connector, certificate: Path | None = None, key: Path
             ssl_certfile=certificate,
             ssl_keyfile=key,
             access_log=False,
+            proxy_headers=False,  # nothing here asks where a request comes from
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=5,

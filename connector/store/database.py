@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InternalError, NoSuchModul
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from connector.errors import RetryLater, SettingsError
+from connector.metrics import statements, transactions
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 911_112_999
@@ -56,6 +57,17 @@ class Database:
                 event.listen(self.engine, "connect", _sqlite_bulk_pragmas)
             event.listen(self.engine, "connect", _sqlite_pragmas)
             event.listen(self.engine, "begin", _sqlite_begin)
+        self._count()
+
+    def _count(self) -> None:
+        executed, begun = statements.labels(self.kind), transactions.labels(self.kind)
+
+        def count_statement(_connection: Any, _cursor: Any, text: str, *_others: Any) -> None:
+            if not text.startswith("BEGIN"):
+                executed.inc()
+
+        event.listen(self.engine, "before_cursor_execute", count_statement)
+        event.listen(self.engine, "begin", lambda _connection: begun.inc())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table
 
 from connector.store.columns import UtcTime
@@ -51,10 +53,12 @@ pool_numbers = Table(
     metadata,
     Column("number", String(32), primary_key=True),
     Column("country", String(2), nullable=False),
-    Column("last_leased_at", UtcTime),
+    Column("last_leased_at", UtcTime, nullable=False),
+    Index("pool_numbers_rest", "country", "last_leased_at", "number"),
 )
-"""Numbers of the ACS resource that may be leased. The one that has rested longest is taken first: it was given back
-at `last_leased_at`."""
+"""Numbers of the ACS resource that may be leased. The one that was leased longest ago is taken first."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a number was last leased that never was."""
 
 effects = Table(
     "effects",

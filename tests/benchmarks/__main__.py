@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks import call, sync, validate
 
@@ -36,7 +35,7 @@ def main() -> None:
     elif chosen.name == "sync":
         measured, shown = _sync(chosen), sync.show
     else:
-        measured, shown = call.measure(chosen.seconds), show
+        measured, shown = call.measure(chosen.seconds), call.show
     result = {"machine": machine(), **measured}
     if chosen.json:
         json.dump(result, sys.stdout)
@@ -60,18 +59,6 @@ def machine() -> dict[str, str | int | None]:
         "system": f"{platform.system()} {platform.release()}",
         "connector": version("emergency-connector"),
     }
-
-
-def show(result: dict[str, object], console: Console) -> None:
-    table = Table("calls/s", "calls", "", "p50 ms", "p99 ms", title="ACS stand-in answers in 200 ms")
-    rates: list[dict[str, float]] = result["rates"]  # type: ignore[assignment]  # the shape that `measure` returns
-    for rate in rates:
-        first = (f"{rate['per_second']:g}", f"{rate['calls']:g}")
-        table.add_row(*first, "bare POST", f"{rate['bare_p50']:.1f}", f"{rate['bare_p99']:.1f}")
-        table.add_row("", "", "dial to accepted", f"{rate['accepted_p50']:.1f}", f"{rate['accepted_p99']:.1f}")
-        table.add_row("", "", "ratio", f"{rate['ratio_p50']:.2f} x", f"{rate['ratio_p99']:.2f} x")
-        table.add_row("", "", "webhook answered", f"{rate['answer_p50']:.1f}", f"{rate['answer_p99']:.1f}")
-    console.print(table)
 
 
 main()

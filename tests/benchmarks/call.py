@@ -1,4 +1,5 @@
-"""Dial to message accepted, at several rates, paired with bare POSTs of a message to the same stand-in.
+"""Dial to message accepted, at several rates, paired with bare POSTs of a message to the same stand-in; and what a dial
+costs the serving process, which no other work on the machine can blur.
 
 Stand-ins, service and load are three processes. The time of acceptance is the stand-in's own, for both: both are
 measured from the moment before the request is sent. Agents differ, so that no call waits for another's.
@@ -10,18 +11,14 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import random
-import socket
-import subprocess
-import sys
+import ssl
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -30,16 +27,20 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import requests
+from rich.console import Console
+from rich.table import Table
 
 from connector.calls.effects import Notify, operation_id
 from connector.sandbox.organisation import Organisation
+from tests.benchmarks.served import SECRET, Service, control, sandbox, service
 
 LATENCY_MS = 200
-RATES = (1, 50)
-AGENTS = 3000
-SECRET = "bench-secret"
-COMMAND = [sys.executable, "-c", "from connector.cli import main; main()"]
+RATES = (1, 50, 100)
+AS_FAST_AS_IT_GOES = 0
+SENDERS = 32
+"""How many dials are under way at once, at most, where they go as fast as it goes."""
+MOST_A_SECOND = 400
+"""More than any machine has managed: so many agents there must be."""
 IDLE_SECONDS = 3.0
 BARE_EVERY = 5
 """A bare POST goes out beside every fifth call."""
@@ -47,28 +48,54 @@ BARE_EVERY = 5
 
 @dataclass
 class Measured:
-    """Milliseconds of one rate."""
+    """Milliseconds of one rate, in the order in which the dials were made."""
 
     accepted: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
     answers: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    """From the first dial to the last answer."""
 
 
 def measure(seconds: int) -> dict[str, Any]:
-    """Runs each rate for `seconds`; percentiles in milliseconds and as ratios to the bare POST."""
-    with tempfile.TemporaryDirectory() as folder, sandbox() as info, service(info, Path(folder)) as port:
-        load = Load(info, port)
+    """Runs each rate for `seconds`; percentiles in milliseconds and as ratios to the bare POST, costs by dial."""
+    agents = round((seconds * (sum(RATES) + MOST_A_SECOND) + 5) / 0.8)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sandbox(agents, LATENCY_MS) as info,
+        service(info, Path(folder), 15_000) as serving,
+    ):
+        load = Load(info, serving.port, agents)
         load.run(RATES[0], 5)  # warm-up: not counted
-        return {"latency_ms": LATENCY_MS, "rates": [summary(rate, load.run(rate, seconds)) for rate in RATES]}
+        idle = serving.idle()
+        rates = [_measured(load, serving, rate, seconds, idle) for rate in (*RATES, AS_FAST_AS_IT_GOES)]
+    spent = {f"idle_{name}": round(value, 3) for name, value in vars(idle).items() if name != "at"}
+    return {"latency_ms": LATENCY_MS, **spent, "rates": rates}
+
+
+def _measured(load: Load, serving: Service, rate: int, seconds: int, idle: Any) -> dict[str, float]:
+    before = serving.spent()
+    measured = load.run(rate, seconds)
+    each = serving.spent().each(before, len(measured.accepted), idle)
+    return summary(rate, measured) | {
+        "processor_ms": round(each.processor * 1000, 2),
+        "statements": round(each.statements, 2),
+        "transactions": round(each.transactions, 2),
+    }
 
 
 def summary(rate: int, measured: Measured) -> dict[str, float]:
-    values: dict[str, float] = {"per_second": rate, "calls": len(measured.accepted)}
+    """Percentiles and ratios. `growth`: the later dials' median against the earlier ones'; above 1 a queue grows."""
+    dials = len(measured.accepted)
+    values: dict[str, float] = {"per_second": rate or round(dials / measured.seconds, 1), "calls": dials}
     for name, of in (("bare", measured.bare), ("accepted", measured.accepted), ("answer", measured.answers)):
         for percent in (50, 99):
             values[f"{name}_p{percent}"] = round(percentile(of, percent), 2)
     for percent in (50, 99):
         values[f"ratio_p{percent}"] = round(values[f"accepted_p{percent}"] / values[f"bare_p{percent}"], 3)
+    quarter = max(1, dials // 4)
+    early, late = measured.accepted[quarter : 2 * quarter], measured.accepted[-quarter:]
+    values["growth"] = round(percentile(late, 50) / percentile(early or late, 50), 3)
     return values
 
 
@@ -78,26 +105,30 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 class Load:
-    """Announces calls at a steady rate, whether or not earlier ones are done."""
+    """Announces calls at a steady rate, whether or not earlier ones are done; or as fast as they are answered."""
 
-    def __init__(self, info: dict[str, str], port: int) -> None:
+    def __init__(self, info: dict[str, str], port: int, agents: int) -> None:
         self._info = info
         self._port = port
         self._local = threading.local()
-        organisation = Organisation.seed(AGENTS)
+        organisation = Organisation.seed(agents)
         self._agents = [agent for agent in organisation.agent_ids if agent not in organisation.defects]
         random.Random(911).shuffle(self._agents)
         self._sent: dict[str, float] = {}
         self._bare: dict[str, float] = {}
 
     def run(self, rate: int, seconds: int) -> Measured:
+        """Dials for so long; `rate` 0: as fast as it goes."""
         control(self._info, "DELETE", "/mails")
         self._sent.clear()
         self._bare.clear()
         measured = Measured()
         begin = time.monotonic()
         waiting: list[Future[None]] = []
-        with ThreadPoolExecutor(32 if rate > 1 else 4) as threads:
+        with ThreadPoolExecutor(4 if rate == 1 else 2 * SENDERS) as threads:
+            if rate == AS_FAST_AS_IT_GOES:
+                waiting += [threads.submit(self._calls, measured, begin + seconds) for _ in range(SENDERS)]
+                waiting += [threads.submit(self._bare_post, 0.2 * number) for number in range(5 * seconds)]
             for number in range(rate * seconds):
                 time.sleep(max(0.0, begin + number / rate - time.monotonic()))
                 waiting.append(threads.submit(self._call, self._agents.pop(), measured))
@@ -106,8 +137,13 @@ class Load:
                     waiting.append(threads.submit(self._bare_post, 0.5 / rate))
         for done in waiting:
             done.result()
-        self._gather(measured, rate * seconds)
+        measured.seconds = time.monotonic() - begin
+        self._gather(measured)
         return measured
+
+    def _calls(self, measured: Measured, end: float) -> None:
+        while time.monotonic() < end and self._agents:
+            self._call(self._agents.pop(), measured)
 
     def _call(self, agent_id: str, measured: Measured) -> None:
         key = uuid.uuid4().hex
@@ -139,8 +175,6 @@ class Load:
         assert answer.status == 202, answer.status
 
     def _tls(self) -> HTTPConnection:
-        import ssl  # noqa: PLC0415 (only here)
-
         endpoint = urlsplit(self._info["acs_endpoint"])
         trust = ssl.create_default_context(cafile=self._info["ca_file"])
         return HTTPSConnection(endpoint.hostname or "", endpoint.port, timeout=30, context=trust)
@@ -156,18 +190,19 @@ class Load:
         setattr(self._local, name, (connection, now))
         return cast("HTTPConnection", connection)
 
-    def _gather(self, measured: Measured, expected: int) -> None:
+    def _gather(self, measured: Measured) -> None:
         """Waits until every call's message is accepted, and reads when."""
         end = time.monotonic() + 60
         while True:
             accepted = {mail["operation_id"]: mail["accepted_at"] for mail in control(self._info, "GET", "/mails")}
-            if len(self._sent) == expected and self._sent.keys() <= accepted.keys():
+            if self._sent.keys() <= accepted.keys():
                 break
             if time.monotonic() > end:
-                raise TimeoutError(f"{len(self._sent.keys() - accepted.keys())} of {expected} messages did not come")
+                missing = len(self._sent.keys() - accepted.keys())
+                raise TimeoutError(f"{missing} of {len(self._sent)} messages did not come")
             time.sleep(0.2)
         for wanted, into in ((self._sent, measured.accepted), (self._bare, measured.bare)):
-            for operation, started in wanted.items():
+            for operation, started in sorted(wanted.items(), key=lambda sent: sent[1]):
                 at = datetime.fromisoformat(accepted[operation]).timestamp()
                 into.append((at - started) * 1000)
 
@@ -217,64 +252,20 @@ def signed(key: str, host: str, target: str, body: bytes) -> dict[str, str]:
     }
 
 
-@contextmanager
-def sandbox() -> Iterator[dict[str, str]]:
-    command = [*COMMAND, "sandbox", "--json", "--agents", str(AGENTS)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        info = json.loads(process.stdout.readline())
-        control(info, "POST", "/latency/acs", {"milliseconds": LATENCY_MS})
-        yield info
-    finally:
-        process.stdin.close()
-        process.wait(20)
-
-
-def control(info: dict[str, str], method: str, path: str, body: Any = None) -> Any:
-    answer = requests.request(
-        method,
-        info["control_url"] + path,
-        json=body,
-        headers={"x-sandbox-key": info["control_key"]},
-        verify=info["ca_file"],
-        timeout=30,
-    )
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
-
-
-@contextmanager
-def service(info: dict[str, str], folder: Path) -> Iterator[int]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    names = ("dataverse_url", "authority", "client_id", "client_secret", "acs_endpoint", "acs_access_key")
-    values = {f"EMERGENCY_{name.upper()}": info[name] for name in (*names, "email_sender", "ca_file")}
-    values |= {
-        "EMERGENCY_STORE_URL": f"sqlite:///{folder}/calls.db",
-        "EMERGENCY_WEBHOOK_SECRETS": SECRET,
-        "EMERGENCY_FALLBACK_RECIPIENTS": "duty-officer@example.com",
-    }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMERGENCY_")}
-    subprocess.run([*COMMAND, "sync"], env=kept | values, check=True, stdout=subprocess.DEVNULL)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], env=kept | values, stderr=log)
-        try:
-            wait_until_ready(port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_until_ready(port: int) -> None:
-    for _ in range(300):
-        try:
-            requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).raise_for_status()
-        except requests.RequestException:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the service did not start")
+def show(result: dict[str, Any], console: Console) -> None:
+    """Prints two tables: what a dial costs, and how long it takes."""
+    costs = Table("dials/s", "dials", "processor ms", "statements", "transactions", title="A dial, in the service")
+    times = Table("dials/s", "", "p50 ms", "p99 ms", "queue", title=f"ACS stand-in answers in {LATENCY_MS} ms")
+    for rate in result["rates"]:
+        name = f"{rate['per_second']:g}"
+        spent = (f"{rate['processor_ms']:.1f}", f"{rate['statements']:.1f}", f"{rate['transactions']:.1f}")
+        costs.add_row(name, f"{rate['calls']:g}", *spent)
+        times.add_row(name, "bare POST", f"{rate['bare_p50']:.1f}", f"{rate['bare_p99']:.1f}")
+        times.add_row("", "dial to accepted", f"{rate['accepted_p50']:.1f}", f"{rate['accepted_p99']:.1f}")
+        grown = "grows" if rate["growth"] > 1.25 else "steady"
+        times.add_row("", "ratio", f"{rate['ratio_p50']:.2f} x", f"{rate['ratio_p99']:.2f} x", grown)
+        times.add_row("", "webhook answered", f"{rate['answer_p50']:.1f}", f"{rate['answer_p99']:.1f}")
+    idle = (result["idle_processor"] * 1000, result["idle_statements"], result["idle_transactions"])
+    costs.add_row("idle", "a second", f"{idle[0]:.1f}", f"{idle[1]:.1f}", f"{idle[2]:.1f}")
+    console.print(costs)
+    console.print(times)

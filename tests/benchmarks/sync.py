@@ -31,7 +31,7 @@ from connector.directory.sync import Sync
 from connector.directory.table_sync import TRACKED, UNTRACKED
 from connector.mappings import TableMapping
 from tests.benchmarks import airbyte
-from tests.benchmarks.call import COMMAND, control
+from tests.benchmarks.served import COMMAND, control
 
 CHANGES = 100
 PEAK = "from connector.cli import app; app(['sync'], standalone_mode=False); print(open('/proc/self/status').read())"

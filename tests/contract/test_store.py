@@ -41,7 +41,7 @@ def state(agent_id: str, number: str | None = US, *, call_id: str = "call-1") ->
 def keep(store: Database, wanted: AgentState) -> None:
     with store.write() as connection:
         before = calls.load(connection, wanted.agent_id)
-        calls.save(connection, before, wanted, START)
+        calls.save(connection, before, wanted)
 
 
 def ask(store: Database, *effects: Effect, agent_id: str = "a", owner: str = "me") -> list[outbox.AnyClaim]:
@@ -113,7 +113,7 @@ def test_the_refusal_holds_against_any_client(store: Database) -> None:
 def test_a_failed_transaction_leaves_nothing(store: Database) -> None:
     def fail() -> None:
         with store.write() as connection:
-            calls.save(connection, calls.load(connection, "a"), state("a"), START)
+            calls.save(connection, calls.load(connection, "a"), state("a"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -129,7 +129,7 @@ def test_forgetting_deletes_everything_of_the_agent_only(store: Database) -> Non
     ask(store, SetDoNotDisturb("call-2"), agent_id="b")
     with store.write() as connection:
         calls.record_message(connection, "op-1", "call-1", 2, START)
-        calls.forget(connection, "a", START)
+        calls.forget(connection, "a")
     store.purge(*calls.CALL_TABLES)
     with store.read() as connection:
         assert calls.peek(connection, "a") is None
@@ -139,18 +139,19 @@ def test_forgetting_deletes_everything_of_the_agent_only(store: Database) -> Non
         assert connection.execute(select(schema.effects.c.agent_id)).scalars().all() == ["b"]
 
 
-def test_the_number_that_rested_longest_is_taken_first(store: Database) -> None:
+def test_the_number_that_was_leased_longest_ago_is_taken_first(store: Database) -> None:
     with store.write() as connection:
         calls.set_pool(connection, {US: "US", "+12025550102": "US", GB: "GB"})
-        assert calls.free_number(connection, ("US",)) == US
+        assert calls.take_number(connection, ("US",), START) == US
     keep(store, state("a"))
     with store.write() as connection:
-        assert calls.free_number(connection, ("US",)) == "+12025550102"
         assert calls.pool_size(connection) == {"US": (2, 1), "GB": (1, 1)}
-        calls.forget(connection, "a", START)
-        assert calls.free_number(connection, ("US",)) == "+12025550102", "the other one has just been used"
-        assert calls.free_number(connection, ("DK", "GB")) == GB
-        assert calls.free_number(connection, ("DK",)) is None
+        assert calls.take_number(connection, ("US",), START + HOUR) == "+12025550102"
+        assert calls.take_number(connection, ("US",), START + HOUR) == "+12025550102", "the other one is leased"
+        calls.forget(connection, "a")
+        assert calls.take_number(connection, ("US",), START + 2 * HOUR) == US, "it has rested longer"
+        assert calls.take_number(connection, ("DK", "GB"), START) == GB
+        assert calls.take_number(connection, ("DK",), START) is None
 
 
 def test_a_number_that_left_the_pool_stays_leased(store: Database) -> None:
@@ -160,7 +161,7 @@ def test_a_number_that_left_the_pool_stays_leased(store: Database) -> None:
     with store.write() as connection:
         assert calls.set_pool(connection, {GB: "GB"}) == (1, 1)
         assert calls.holder(connection, US) == "a"
-        assert calls.free_number(connection, ("US",)) is None
+        assert calls.take_number(connection, ("US",), START) is None
 
 
 def test_who_waits_longest_is_first(store: Database) -> None:
@@ -311,7 +312,7 @@ def test_overdue_windows_without_a_timer_are_found(store: Database) -> None:
 def test_nobodys_effects_are_not_forgotten_with_an_agent(store: Database) -> None:
     ask(store, CloseWindow("call-1", START + HOUR), agent_id="")
     with store.write() as connection:
-        calls.forget(connection, "", START)
+        calls.forget(connection, "")
     assert len(due(store, HOUR)) == 1
 
 
@@ -320,7 +321,7 @@ def test_purging_makes_forgotten_rows_unreadable_and_waits_for_nobody(store: Dat
     with store.read() as reader:
         assert calls.peek(reader, "a") is not None
         with store.write() as connection:
-            calls.forget(connection, "a", START)
+            calls.forget(connection, "a")
         assert not store.purge(*calls.CALL_TABLES), "somebody still reads what was"
     assert store.purge(*calls.CALL_TABLES)
 
