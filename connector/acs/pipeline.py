@@ -80,7 +80,8 @@ def refusal(what: str, status: int, headers: Mapping[str, str], code: str = "") 
     request_id = headers.get("x-ms-request-id") or headers.get("x-ms-client-request-id")
     code = headers.get("x-ms-error-code") or code
     told = f"{what} answered {status}{f' ({code})' if code else ''}"
-    if status in (408, 429) or status >= 500:
+    # What is neither acceptance nor refusal is the answer of a proxy, or of a service that is out of order.
+    if status in (408, 429) or not 400 <= status < 500:
         return RetryLater(f"{told}: busy or out of order", retry_after=_retry_after(headers), request_id=request_id)
     if status in (401, 403):
         return AuthenticationError(
