@@ -6,7 +6,10 @@ The same as `emergency-connector recipients set`; --help tells its options.
 
 import sys
 
-from connector.cli import main
+from _project import in_the_projects_environment
+
+in_the_projects_environment()
+from connector.cli import main  # noqa: E402 (only that environment has it)
 
 sys.argv[1:1] = ["recipients", "set"]
 main()

@@ -7,7 +7,10 @@ found, 1 something was, 2 could not check.
 
 import sys
 
-from connector.cli import main
+from _project import in_the_projects_environment
+
+in_the_projects_environment()
+from connector.cli import main  # noqa: E402 (only that environment has it)
 
 sys.argv[1:1] = ["validate"]
 main()

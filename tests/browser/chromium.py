@@ -37,6 +37,6 @@ def print_pdf(profile: Path, url: str, to: Path) -> bytes:
 
 def _run(profile: Path, *arguments: str) -> str:
     path = find()
-    assert path
+    assert path, f"no browser: install one of {', '.join(NAMES)}"
     command = [path, *_OPTIONS, f"--user-data-dir={profile}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout

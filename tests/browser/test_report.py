@@ -13,10 +13,9 @@ from connector.prerequisites.findings import error, unknown, warning
 from connector.prerequisites.report import AgentReport, Validation
 from connector.reports import as_html
 from tests.browser import chromium
+from tests.ci import needs
 
-pytestmark = pytest.mark.skipif(
-    chromium.find() is None, reason=f"no browser: install one of {', '.join(chromium.NAMES)} to test the report in it"
-)
+pytestmark = needs(chromium.find(), f"no browser: install one of {', '.join(chromium.NAMES)} to test the report in it")
 
 HOSTILE = "</td></tr><img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
 REPORTS = (

@@ -18,6 +18,7 @@ import yaml
 from cronsim import CronSim
 
 from connector.settings import Settings
+from tests.ci import needs
 from tests.conftest import START
 from tests.integration.test_command import ROOT, environment, run
 
@@ -105,7 +106,7 @@ def test_the_systemd_service_runs(own: dict[str, str], tmp_path: Path) -> None:
     assert (tmp_path / "report.html").exists()
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@needs(shutil.which("systemd-analyze"), "there is no systemd here")
 def test_the_systemd_units_are_well_formed(tmp_path: Path) -> None:
     service, timer, *_ = recipe("systemd")
     # The user of the document does not exist here.

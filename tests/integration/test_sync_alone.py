@@ -105,10 +105,9 @@ def test_both_at_once_again_and_again(sandbox: Sandbox, machines: tuple[Connecto
     assert_same(sandbox, machines[0])
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)  # SQLite's lock is of files: see below
 def test_the_lock_goes_with_the_machine(sandbox: Sandbox, machines: tuple[Connector, Connector]) -> None:
     one, two = machines
-    if one.directory_store.is_sqlite:
-        pytest.skip("the operating system's part: see the test with a process of its own")
     held = Held(one)
     with two.directory_store.session() as connection:
         # The server ends the session that holds the lock, as when a machine loses its power.
